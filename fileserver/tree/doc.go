@@ -1,0 +1,25 @@
+// Package tree is the served directory, and the only code that reads or writes user files.
+//
+// Its one idea: every state of a file has a name, the digest of its bytes, and every change is a compare-and-swap on it. A
+// change takes a [Guard], which is asked under the path's lock what is there now; what the swap displaced is looked at
+// before anything is final, and put back if it is not what the Guard was shown. What a change replaces or removes is kept
+// as a version, never dropped.
+//
+// # What is refused
+//
+// Names that leave the root, the reserved name .freshet at every depth, special files, and whatever the symlink policy
+// excludes. On Linux the kernel enforces the root (openat2 with RESOLVE_BENEATH); elsewhere os.Root does.
+//
+// # Races that no server can close
+//
+//   - A local program that overwrites blindly from a stale read is not seen as a conflict by the kernel. What the server
+//     replaced is in versions; what the program replaced is the program's business.
+//   - A program that resolved a name before a swap and sleeps inside open(2) for longer than the quarantine (5 s), or that
+//     reopens a descriptor through /proc for writing later, writes into a version.
+//   - Writers below the filesystem layer (raw devices, other hosts of a network filesystem) are not seen.
+//   - Where no read lease can be had (files of another owner without CAP_LEASE, filesystems other than ext4, xfs, btrfs and
+//     tmpfs) stores through a shared mapping may move bytes under an unmoved stamp: a body never goes out under a wrong tag,
+//     but a 304 may be answered until the page is written back.
+//   - Between a swap and its roll-back (tens of microseconds) a local program may see the refused version.
+//   - A write replaces one name of a file with several hard links; the other names keep the old content.
+package tree
