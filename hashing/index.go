@@ -48,6 +48,15 @@ func (x *Index) Get(s Stamp) (Record, bool) {
 	return r, true
 }
 
+// Has reports whether anything is remembered of an inode, in whatever state it was.
+func (x *Index) Has(i Inode) bool {
+	sh := x.shard(i)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	_, ok := sh.records[i]
+	return ok
+}
+
 // Put remembers r, forgetting what was known of the same inode, and some other record when the Index is full.
 func (x *Index) Put(r Record) {
 	i := r.Stamp.Inode()

@@ -44,3 +44,9 @@ var (
 
 // ErrUnsynced says that a change was made but could not be made durable: what is on disk after a power cut is unknown.
 var ErrUnsynced = errors.New("change could not be made durable")
+
+// ErrLocked says that another server writes to the same root.
+var ErrLocked = errors.New("another server has this folder open for writing")
+
+// errNoExchange says that the filesystem cannot swap two names in one step.
+var errNoExchange = errors.New("names cannot be exchanged here")

@@ -1,0 +1,306 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"freshet/hashing"
+)
+
+const (
+	commitTriesMax    = 3         // times a change is begun anew because the target moved
+	changeHashWaitMax = time.Hour // how long a change waits for the digest of what it replaces
+)
+
+// A Change says on what terms a change is made.
+type Change struct {
+	Guard   Guard
+	ModTime time.Time // of the new file; zero: the time of the change
+	By      string    // who changes it, for the version's record: "http 192.0.2.7"; cut to ByBytesMax
+}
+
+// allows asks the Guard.
+func (c *Change) allows(cur *Entry) error {
+	if c.Guard == nil {
+		return nil
+	}
+	return c.Guard(cur)
+}
+
+// Result is what a change left at the path.
+type Result struct {
+	Entry   Entry
+	Created bool // there was nothing before
+}
+
+// Commit makes s the content of p, atomically and durably: when it returns without error, a power cut does not undo it. The
+// displaced file becomes a version. A link at p is followed to the name it stands for. s is spent, whatever the outcome.
+// Errors: the Guard's, ErrNoParent, ErrIsFolder, ErrInUse (a local program has the file open for writing), ErrUnstable,
+// ErrNoSpace, ErrUnsynced, ErrReadOnly, ErrPermission.
+func (t *Tree) Commit(ctx context.Context, p Path, s *Staged, c Change) (Result, error) {
+	defer s.Discard()
+	if err := t.mayChange(p); err != nil {
+		return Result{}, err
+	}
+	if err := s.seal(c.ModTime); err != nil {
+		return Result{}, fmt.Errorf("commit %q: %w", p.s, err)
+	}
+	return t.commit(ctx, p, s, c, nil)
+}
+
+// commit tries until the target holds still. with, if not nil, is a name locked beside the target.
+func (t *Tree) commit(ctx context.Context, p Path, s *Staged, c Change, with *key) (res Result, err error) {
+	err = t.retry(p, s.area, func() error {
+		res, err = t.commitOnce(ctx, p, s, c, with)
+		return err
+	})
+	return res, err
+}
+
+// retry calls attempt until it fails for another reason than that the target moved, or because the disk is full and no
+// version is left that could make room.
+func (t *Tree) retry(p Path, a *area, attempt func() error) error {
+	for range commitTriesMax {
+		err := attempt()
+		switch {
+		case err == nil:
+			t.stats.commits.Add(1)
+			return nil
+		case errors.Is(err, ErrNoSpace) && a != nil && a.versions.makeRoom(roomForNamesBytes):
+		case !errors.Is(err, errAgain):
+			return err
+		}
+	}
+	return fmt.Errorf("change %q: %w", p.s, ErrUnstable)
+}
+
+const roomForNamesBytes = 64 << 10 // what a change needs on disk beside the staged bytes
+
+func (t *Tree) commitOnce(ctx context.Context, p Path, s *Staged, c Change, with *key) (Result, error) {
+	at, err := t.disk.place(p.s, true)
+	if err != nil {
+		return Result{}, err
+	}
+	defer at.close()
+	cur, err := t.certify(ctx, at, c.Guard != nil)
+	if err != nil {
+		return Result{}, err
+	}
+	defer cur.close()
+	if !cur.absent && !cur.meta.isRegular() {
+		return Result{}, fmt.Errorf("replace %q: %w", p.s, cur.meta.fileKind())
+	}
+	keys := []key{at.key}
+	if with != nil {
+		keys = append(keys, *with)
+	}
+	if cur.absent {
+		return t.create(p, at, s, c, keys)
+	}
+	return t.replace(ctx, p, at, cur, s, c, keys)
+}
+
+// create gives s its name where there is none. The kernel decides a race: a name that appears meanwhile is never replaced.
+func (t *Tree) create(p Path, at place, s *Staged, c Change, keys []key) (Result, error) {
+	unlock := t.lock(keys...)
+	rec, err := t.createLocked(p, at, s, c)
+	unlock()
+	if err != nil {
+		return Result{}, err
+	}
+	s.h.unlease()
+	if err := t.folders.sync(at.dir, at.key.folder); err != nil {
+		return Result{}, fmt.Errorf("create %q: %w", p.s, err)
+	}
+	return Result{Entry: s.entry(p, rec), Created: true}, nil
+}
+
+func (t *Tree) createLocked(p Path, at place, s *Staged, c Change) (rec hashing.Record, err error) {
+	if err := t.still(p, at, true); err != nil {
+		return rec, err
+	}
+	if _, err := at.stat(); !errors.Is(err, ErrNotExist) {
+		return rec, errors.Join(errAgain, err)
+	}
+	if err := c.allows(nil); err != nil {
+		return rec, err
+	}
+	if err := s.name(at); err != nil {
+		if errors.Is(err, ErrExist) {
+			return rec, fmt.Errorf("%w: %w", errAgain, err)
+		}
+		return rec, noParent(err)
+	}
+	if err := failpoint("commit-created"); err != nil {
+		return rec, err
+	}
+	return t.remember(s)
+}
+
+// lock takes the locks of names, and keeps whole folders from moving meanwhile.
+func (t *Tree) lock(keys ...key) (unlock func()) {
+	t.shape.RLock()
+	release := t.locks.lock(keys...)
+	return func() {
+		release()
+		t.shape.RUnlock()
+	}
+}
+
+// still makes sure that p leads to the folder and name that were locked.
+func (t *Tree) still(p Path, at place, follow bool) error {
+	now, err := t.disk.place(p.s, follow)
+	if err != nil {
+		return err
+	}
+	now.close()
+	if now.key != at.key {
+		return errAgain
+	}
+	return nil
+}
+
+// remember records the digest of the bytes that s brought, for the stamp they have under their name. The lease that was
+// taken before the file had a name makes it certain.
+func (t *Tree) remember(s *Staged) (hashing.Record, error) {
+	m, err := s.h.stat()
+	if err != nil {
+		return hashing.Record{}, err
+	}
+	rec := hashing.Record{
+		Stamp:     m.stamp,
+		Digest:    s.sum.Digest(),
+		Blocks:    s.sum.Blocks(),
+		Certified: s.held && s.h.leaseHeld() && fineStamps(),
+		Began:     s.began,
+	}
+	t.hasher.index.Put(rec)
+	s.mine = m
+	return rec, nil
+}
+
+// entry describes what s became.
+func (s *Staged) entry(p Path, rec hashing.Record) Entry {
+	e := s.mine.entry(p.Base())
+	e.Digest = rec.Digest
+	return e
+}
+
+// replace swaps s with what is at the name, looks at what came out, and swaps back if that is not what the Guard was shown.
+func (t *Tree) replace(ctx context.Context, p Path, at place, cur *current, s *Staged, c Change, keys []key) (Result, error) {
+	if err := s.dress(cur); err != nil {
+		return Result{}, err
+	}
+	r := record{
+		how: tookReplaced, staged: s.mine.stamp.Ino, displaced: cur.meta.stamp.Ino, digest: cur.digest, by: c.By, path: p.s,
+	}
+	if err := s.link(r); err != nil {
+		return Result{}, err
+	}
+	if err := t.quarantine.admit(ctx); err != nil {
+		return Result{}, err
+	}
+	unlock := t.lock(keys...)
+	rec, err := t.replaceLocked(p, at, cur, s, c)
+	unlock()
+	if err != nil {
+		t.quarantine.leave()
+		return Result{}, err
+	}
+	t.quarantine.add(t.displaced(s.area, s.id, r, cur, cur.digest != rec.Digest))
+	s.id = ""
+	s.h.unlease()
+	if err := t.folders.sync(at.dir, at.key.folder); err != nil {
+		return Result{}, fmt.Errorf("replace %q: %w", p.s, err)
+	}
+	if err := failpoint("commit-synced"); err != nil {
+		return Result{}, err
+	}
+	return Result{Entry: s.entry(p, rec)}, nil
+}
+
+// dress gives s the owner, mode and attributes of the file it replaces, which cannot change unnoticed: the stamp that is
+// compared under the lock would move.
+func (s *Staged) dress(cur *current) error {
+	changed, err := s.h.like(cur.h, cur.meta, s.mine)
+	if err != nil {
+		return err
+	}
+	if !changed {
+		return nil
+	}
+	if s.mine, err = s.h.stat(); err != nil {
+		return err
+	}
+	return syncFile(s.h)
+}
+
+func (t *Tree) replaceLocked(p Path, at place, cur *current, s *Staged, c Change) (rec hashing.Record, err error) {
+	if err := t.still(p, at, true); err != nil {
+		return rec, err
+	}
+	now, err := at.stat()
+	if err != nil {
+		return rec, orMoved(err)
+	}
+	if now.stamp != cur.meta.stamp {
+		return rec, errAgain
+	}
+	if err := c.allows(cur.entry(p.Base())); err != nil {
+		return rec, err
+	}
+	lift := t.veil.cover([]hashing.Inode{s.mine.stamp.Inode()}, []key{at.key})
+	defer lift()
+	if err := t.swapIn(at, s); err != nil {
+		return rec, err
+	}
+	if err := failpoint("commit-exchanged"); err != nil {
+		return rec, err
+	}
+	same, err := t.unmoved(s.area.stage, s.id, cur)
+	if err != nil || !same {
+		return rec, errors.Join(t.swapBack(at, s), err)
+	}
+	if err := failpoint("commit-verified"); err != nil {
+		return rec, err
+	}
+	return t.remember(s)
+}
+
+// swapIn exchanges s and its target. Where names cannot be exchanged, the target's name is free for a moment.
+func (t *Tree) swapIn(at place, s *Staged) error {
+	err := exchange(s.area.stage, s.id, at.dir, at.name)
+	if !errors.Is(err, errNoExchange) {
+		return err
+	}
+	spare := s.id + spareSuffix
+	if err := moveTo(at.dir, at.name, s.area.stage, spare); err != nil {
+		return err
+	}
+	if err := moveTo(s.area.stage, s.id, at.dir, at.name); err != nil {
+		return errors.Join(err, moveTo(s.area.stage, spare, at.dir, at.name))
+	}
+	return moveTo(s.area.stage, spare, s.area.stage, s.id)
+}
+
+// swapBack undoes an exchange that displaced something else than the Guard was shown. A third party that put its own file
+// there in between keeps it, as a conflict copy.
+func (t *Tree) swapBack(at place, s *Staged) error {
+	t.stats.rollbacks.Add(1)
+	t.veil.undone.Add(1)
+	if err := t.swapIn(at, s); err != nil {
+		return err
+	}
+	m, err := s.area.stage.stat(s.id)
+	if err != nil {
+		return err
+	}
+	if m.stamp.Inode() == s.mine.stamp.Inode() {
+		return errAgain
+	}
+	t.keepAsConflict(at.dir, at.name, s.area, s.id)
+	s.id = ""
+	return ErrUnstable
+}

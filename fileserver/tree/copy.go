@@ -1,0 +1,323 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Copy makes to the same as from: a file byte for byte, a link by its text, a folder with all it holds unless x.Shallow. It
+// appears at once or not at all; what was at to becomes a version. Errors: those of Move, and ErrTorn if the source changed
+// while it was copied, which is tried again.
+func (t *Tree) Copy(ctx context.Context, from, to Path, x Transfer) (res Result, err error) {
+	if err := t.mayTransfer(from, to); err != nil {
+		return Result{}, err
+	}
+	for range commitTriesMax {
+		res, err = t.copyOnce(ctx, from, to, x)
+		if !errors.Is(err, ErrTorn) && !errors.Is(err, errAgain) {
+			return res, err
+		}
+	}
+	return Result{}, fmt.Errorf("copy %q: %w", from.s, ErrUnstable)
+}
+
+func (t *Tree) copyOnce(ctx context.Context, from, to Path, x Transfer) (Result, error) {
+	f, err := t.Open(ctx, from)
+	if errors.Is(err, ErrIsFolder) {
+		return t.copyFolder(ctx, from, to, x)
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	defer f.Close()
+	return t.copyFile(ctx, f, from, to, x)
+}
+
+// copyFile stages the bytes of f and commits them with both names locked.
+func (t *Tree) copyFile(ctx context.Context, f *File, from, to Path, x Transfer) (Result, error) {
+	source := x.change(x.Source)
+	if err := source.allows(&f.Entry); err != nil {
+		return Result{}, err
+	}
+	s, err := t.Stage(ctx, to, f.Entry.Size)
+	if err != nil {
+		return Result{}, err
+	}
+	defer s.Discard()
+	if err := f.Send(ctx, s, 0, f.Entry.Size); err != nil {
+		return Result{}, err
+	}
+	if !f.Entry.Digest.IsZero() && s.Digest() != f.Entry.Digest {
+		return Result{}, fmt.Errorf("copy %q: %w", from.s, ErrTorn)
+	}
+	at, err := t.disk.place(from.s, true)
+	if err != nil {
+		return Result{}, t.absence(err)
+	}
+	defer at.close()
+	if m, err := at.stat(); err == nil {
+		if err := s.h.chmod(uint32(m.mode.Perm())); err != nil {
+			return Result{}, err
+		}
+	}
+	if x.ModTime.IsZero() {
+		x.ModTime = f.Entry.ModTime
+	}
+	if err := s.seal(x.ModTime); err != nil {
+		return Result{}, err
+	}
+	c := x.change(func(cur *Entry) error { return t.copyAllowed(f, from, cur, x) })
+	return t.commit(ctx, to, s, c, &at.key)
+}
+
+// copyAllowed asks the destination's Guard, once the source is known not to have moved since it was read.
+func (t *Tree) copyAllowed(f *File, from Path, cur *Entry, x Transfer) error {
+	now, err := t.disk.lookup(from.s)
+	if err != nil || now.stamp != f.Entry.Stamp {
+		return fmt.Errorf("copy %q: %w", from.s, ErrTorn)
+	}
+	to := x.change(x.Destination)
+	return to.allows(cur)
+}
+
+// copyFolder builds the copy in the stage folder and moves it to its name in one step.
+func (t *Tree) copyFolder(ctx context.Context, from, to Path, x Transfer) (Result, error) {
+	at, err := t.disk.place(to.s, false)
+	if err != nil {
+		return Result{}, err
+	}
+	defer at.close()
+	a, err := t.areas.of(at.dir)
+	if err != nil {
+		return Result{}, err
+	}
+	source, err := t.disk.folder(from.s, false)
+	if err != nil {
+		return Result{}, t.absence(err)
+	}
+	defer source.close()
+	if err := t.uploads.begin(); err != nil {
+		return Result{}, err
+	}
+	made := &folderCopy{tree: t, area: a, ctx: ctx, shallow: x.Shallow}
+	defer func() { t.uploads.end(made.bytes) }()
+	id := newID() + treeSuffix
+	defer a.stage.removeAll(id)
+	if err := made.copy(source, a.stage, id, walkDepthMax); err != nil {
+		return Result{}, fmt.Errorf("copy %q: %w", from.s, err)
+	}
+	return t.placeFolder(ctx, from, to, at, a, id, x)
+}
+
+// placeFolder gives a finished copy its name.
+func (t *Tree) placeFolder(ctx context.Context, from, to Path, at place, a *area, id string, x Transfer) (Result, error) {
+	cur, err := t.certify(ctx, at, x.Destination != nil)
+	if err != nil {
+		return Result{}, err
+	}
+	defer cur.close()
+	staged, err := a.stage.stat(id)
+	if err != nil {
+		return Result{}, err
+	}
+	r := record{
+		how: tookReplaced, staged: staged.stamp.Ino, displaced: cur.meta.stamp.Ino, digest: cur.digest, by: x.By, path: to.s,
+	}
+	swap := newID()
+	if err := a.stage.record(swap+recordSuffix, r.String()); err != nil {
+		return Result{}, err
+	}
+	if err := t.quarantine.admit(ctx); err != nil {
+		return Result{}, err
+	}
+	t.shape.Lock()
+	err = t.placeLocked(from, to, at, cur, a, id, swap, x)
+	t.shape.Unlock()
+	if err != nil || cur.absent {
+		_ = a.stage.unlink(swap + recordSuffix)
+		t.quarantine.leave()
+	} else {
+		t.quarantine.add(t.displaced(a, swap, r, cur, true))
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	if err := t.folders.sync(at.dir, at.key.folder); err != nil {
+		return Result{}, err
+	}
+	t.stats.commits.Add(1)
+	now, err := at.stat()
+	return Result{Entry: now.entry(to.Base()), Created: cur.absent}, err
+}
+
+func (t *Tree) placeLocked(from, to Path, at place, cur *current, a *area, id, swap string, x Transfer) error {
+	if err := t.still(to, at, false); err != nil {
+		return err
+	}
+	if err := t.unchanged(at, cur); err != nil {
+		return err
+	}
+	source, err := t.disk.lookup(from.s)
+	if err != nil {
+		return t.absence(err)
+	}
+	e := source.entry(from.Base())
+	if err := x.allows(&e, cur.entry(to.Base())); err != nil {
+		return err
+	}
+	lift := t.veil.cover(nil, []key{at.key})
+	defer lift()
+	if cur.absent {
+		return orMoved(moveTo(a.stage, id, at.dir, at.name))
+	}
+	if err := moveTo(a.stage, id, a.stage, swap); err != nil {
+		return err
+	}
+	staged := &Staged{tree: t, area: a, id: swap, mine: meta{}}
+	if staged.mine, err = a.stage.stat(swap); err != nil {
+		return err
+	}
+	if err := t.swapIn(at, staged); err != nil {
+		return errors.Join(err, moveTo(a.stage, swap, a.stage, id))
+	}
+	same, err := t.unmoved(a.stage, swap, cur)
+	if err != nil || !same {
+		return errors.Join(t.swapBack(at, staged), err, moveTo(a.stage, swap, a.stage, id))
+	}
+	return nil
+}
+
+// A folderCopy is a copy of a folder on its way. Links are copied as links; special files and the reserved name are left out.
+type folderCopy struct {
+	tree    *Tree
+	area    *area
+	ctx     context.Context
+	shallow bool
+	bytes   int64 // counted in tree.uploads
+}
+
+func (c *folderCopy) copy(source, into dir, name string, depth int) error {
+	m, err := source.self()
+	if err != nil {
+		return err
+	}
+	if err := into.mkdir(name, newFolderMode); err != nil {
+		return err
+	}
+	made, err := into.folder(name)
+	if err != nil {
+		return err
+	}
+	defer made.close()
+	if depth == 0 {
+		return ErrName
+	}
+	if !c.shallow {
+		if err := c.copyNames(source, made, depth); err != nil {
+			return err
+		}
+	}
+	if err := (handle{made.fd}).setModTime(time.Unix(0, m.mtime)); err != nil {
+		return err
+	}
+	return syncFolder(made)
+}
+
+func (c *folderCopy) copyNames(source, made dir, depth int) error {
+	names, err := source.names()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if isReserved(name) {
+			continue
+		}
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		if err := c.copyName(source, made, name, depth); err != nil && !errors.Is(err, ErrNotExist) {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (c *folderCopy) copyName(source, made dir, name string, depth int) error {
+	m, err := source.stat(name)
+	switch {
+	case err != nil:
+		return err
+	case m.isLink():
+		text, err := source.readlink(name)
+		if err != nil {
+			return err
+		}
+		return made.symlink(name, text)
+	case m.isFolder():
+		sub, err := source.folder(name)
+		if err != nil {
+			return err
+		}
+		defer sub.close()
+		return c.copy(sub, made, name, depth-1)
+	case m.isRegular():
+		return c.copyFile(source, made, name)
+	}
+	return nil
+}
+
+// copyFile copies one file that holds still meanwhile, or tries again.
+func (c *folderCopy) copyFile(source, made dir, name string) error {
+	for range hashTriesMax {
+		err := c.copyFileOnce(source, made, name)
+		if !errors.Is(err, errMoved) {
+			return err
+		}
+		_ = made.unlink(name)
+	}
+	return ErrUnstable
+}
+
+func (c *folderCopy) copyFileOnce(source, made dir, name string) error {
+	from, m, err := source.open(name)
+	if err != nil {
+		return err
+	}
+	defer from.close()
+	held := awaitLease(c.ctx, from, m.stamp.Dev, InUseWaitMax) == leaseGranted
+	if m, err = from.stat(); err != nil {
+		return err
+	}
+	if err := c.tree.uploads.grow(m.stamp.Size); err != nil {
+		return err
+	}
+	c.bytes += m.stamp.Size
+	to, err := made.create(name, uint32(m.mode.Perm()))
+	if err != nil {
+		return err
+	}
+	defer to.close()
+	if to.cloneFrom(from) != nil {
+		if err := c.tree.hasher.feed(writerTo{to}, from, m.stamp.Size, held); err != nil {
+			return err
+		}
+	}
+	after, err := from.stat()
+	if err != nil {
+		return err
+	}
+	if after.stamp != m.stamp || held && !from.leaseHeld() {
+		return errMoved
+	}
+	if err := to.setModTime(time.Unix(0, m.mtime)); err != nil {
+		return err
+	}
+	return syncFile(to)
+}
+
+// writerTo lets a handle be written to as an io.Writer.
+type writerTo struct{ h handle }
+
+func (w writerTo) Write(b []byte) (int, error) { return w.h.write(b) }

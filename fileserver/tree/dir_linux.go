@@ -1,0 +1,278 @@
+package tree
+
+import (
+	"errors"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// dir is an open folder. Every method is one system call, or close to it, on a name in that folder; none follows a link.
+type dir struct{ fd int }
+
+func (d dir) close() {
+	if d.fd >= 0 {
+		_ = unix.Close(d.fd)
+	}
+}
+
+func (d dir) self() (meta, error) { return handle{d.fd}.stat() }
+
+func (d dir) stat(name string) (meta, error) {
+	var st unix.Stat_t
+	if err := eintr(func() error { return unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) }); err != nil {
+		return meta{}, diskError("stat", name, err)
+	}
+	return metaOf(&st), nil
+}
+
+// open opens the regular file name for reading. Anything else is ErrIsFolder or ErrSpecial; a link is ErrOutside.
+func (d dir) open(name string) (handle, meta, error) {
+	fd, err := d.openat(name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return handle{-1}, meta{}, diskError("open", name, err)
+	}
+	m, err := handle{fd}.stat()
+	if err == nil {
+		err = m.fileKind()
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return handle{-1}, meta{}, diskError("open", name, err)
+	}
+	return handle{fd}, m, nil
+}
+
+func (d dir) openat(name string, flags int, mode uint32) (fd int, err error) {
+	err = eintr(func() error {
+		fd, err = unix.Openat(d.fd, name, flags|unix.O_CLOEXEC, mode)
+		return err
+	})
+	return fd, err
+}
+
+// folder opens the folder name.
+func (d dir) folder(name string) (dir, error) {
+	fd, err := d.openat(name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return dir{-1}, diskError("open", name, err)
+	}
+	return dir{fd}, nil
+}
+
+func (d dir) readlink(name string) (string, error) {
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(d.fd, name, buf)
+	if err != nil {
+		return "", diskError("readlink", name, err)
+	}
+	return string(buf[:n]), nil
+}
+
+func (d dir) mkdir(name string, mode uint32) error {
+	if err := unix.Mkdirat(d.fd, name, mode); err != nil {
+		return diskError("mkdir", name, err)
+	}
+	return nil
+}
+
+func (d dir) unlink(name string) error {
+	if err := unix.Unlinkat(d.fd, name, 0); err != nil {
+		return diskError("unlink", name, err)
+	}
+	return nil
+}
+
+func (d dir) rmdir(name string) error {
+	if err := unix.Unlinkat(d.fd, name, unix.AT_REMOVEDIR); err != nil {
+		return diskError("rmdir", name, err)
+	}
+	return nil
+}
+
+// record writes a short text under a new name, in one step: as the text of a link that leads nowhere, which a journalling
+// filesystem orders with the renames that follow.
+func (d dir) record(name, text string) error {
+	return d.symlink(name, text)
+}
+
+func (d dir) readRecord(name string) (string, error) { return d.readlink(name) }
+
+// names lists the folder. Reading a folder while it changes may miss or repeat what changes, as with any program.
+func (d dir) names() ([]string, error) {
+	fd, err := d.openat(".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, diskError("list", ".", err)
+	}
+	f := os.NewFile(uintptr(fd), "folder")
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		return nil, diskError("list", ".", err)
+	}
+	return names, nil
+}
+
+// nameless makes a file without a name in the folder, open for reading and writing.
+func (d dir) nameless(mode uint32) (handle, error) {
+	fd, err := d.openat(".", unix.O_RDWR|unix.O_TMPFILE, mode)
+	if err != nil {
+		return noHandle, diskError("create", ".", err)
+	}
+	return handle{fd}, nil
+}
+
+// temp makes a nameless file, or where the filesystem has none, one called name, and says so.
+func (d dir) temp(name string, mode uint32) (h handle, named bool, err error) {
+	if h, err = d.nameless(mode); err == nil {
+		return h, false, nil
+	}
+	if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.ENOENT) {
+		return noHandle, false, err
+	}
+	fd, err := d.openat(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, mode)
+	if err != nil {
+		return noHandle, false, diskError("create", name, err)
+	}
+	return handle{fd}, true, nil
+}
+
+// create makes a new file called name, open for writing.
+func (d dir) create(name string, mode uint32) (handle, error) {
+	fd, err := d.openat(name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, mode)
+	if err != nil {
+		return noHandle, diskError("create", name, err)
+	}
+	return handle{fd}, nil
+}
+
+// symlink makes a link with the given text.
+func (d dir) symlink(name, text string) error {
+	if err := unix.Symlinkat(text, d.fd, name); err != nil {
+		return diskError("symlink", name, err)
+	}
+	return nil
+}
+
+// link gives the nameless file h a name, or another one; an existing name is ErrExist.
+func (d dir) link(h handle, name string) error {
+	err := unix.Linkat(h.fd, "", d.fd, name, unix.AT_EMPTY_PATH)
+	if err == unix.ENOENT || err == unix.EPERM || err == unix.EINVAL {
+		// Without CAP_DAC_READ_SEARCH the empty path is refused; the descriptor's name in /proc is not.
+		err = unix.Linkat(unix.AT_FDCWD, h.procPath(), d.fd, name, unix.AT_SYMLINK_FOLLOW)
+	}
+	if err != nil {
+		return diskError("link", name, err)
+	}
+	return nil
+}
+
+// exchange swaps two names in one step. errNoExchange: this filesystem cannot.
+func exchange(a dir, an string, b dir, bn string) error {
+	return rename(a, an, b, bn, unix.RENAME_EXCHANGE)
+}
+
+// moveTo renames without replacing: an existing target is ErrExist.
+func moveTo(a dir, an string, b dir, bn string) error {
+	return rename(a, an, b, bn, unix.RENAME_NOREPLACE)
+}
+
+func rename(a dir, an string, b dir, bn string, flags uint) error {
+	err := eintr(func() error { return unix.Renameat2(a.fd, an, b.fd, bn, flags) })
+	switch err {
+	case nil:
+		return nil
+	case unix.EXDEV:
+		return ErrCrossDevice
+	case unix.EINVAL, unix.ENOSYS:
+		if flags == unix.RENAME_EXCHANGE {
+			return errNoExchange
+		}
+		return moveByLink(a, an, b, bn)
+	}
+	return diskError("rename", bn, err)
+}
+
+// moveByLink is moveTo for a file on filesystems without RENAME_NOREPLACE.
+func moveByLink(a dir, an string, b dir, bn string) error {
+	if err := unix.Linkat(a.fd, an, b.fd, bn, 0); err != nil {
+		return diskError("link", bn, err)
+	}
+	return a.unlink(an)
+}
+
+// mount identifies the mounted filesystem that the folder is on: renames work within one mount only.
+func (d dir) mount() (uint64, error) {
+	var st unix.Statx_t
+	err := unix.Statx(d.fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st)
+	if err != nil {
+		return 0, diskError("statx", ".", err)
+	}
+	return st.Mnt_id, nil
+}
+
+// up opens the folder's parent.
+func (d dir) up() (dir, error) {
+	fd, err := d.openat("..", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return dir{-1}, diskError("open", "..", err)
+	}
+	return dir{fd}, nil
+}
+
+// space returns the size of the folder's filesystem and what is free on it for us, in bytes.
+func (d dir) space() (size, free int64, err error) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(d.fd, &st); err != nil {
+		return 0, 0, diskError("statfs", ".", err)
+	}
+	return int64(st.Blocks) * st.Bsize, int64(st.Bavail) * st.Bsize, nil
+}
+
+// inherits reports whether a new file in the folder takes more from it than the process gives: a group or a default ACL.
+func (d dir) inherits(m meta) bool {
+	if m.mode&os.ModeSetgid != 0 {
+		return true
+	}
+	n, err := unix.Fgetxattr(d.fd, "system.posix_acl_default", nil)
+	return err == nil && n > 0
+}
+
+// lock takes the exclusive lock of the folder's lock file for as long as the returned handle is open.
+func (d dir) lock(name string) (handle, error) {
+	fd, err := d.openat(name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return handle{-1}, diskError("open", name, err)
+	}
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = unix.Close(fd)
+		if err == unix.EWOULDBLOCK {
+			return handle{-1}, ErrLocked
+		}
+		return handle{-1}, diskError("lock", name, err)
+	}
+	return handle{fd}, nil
+}
+
+func (h handle) procPath() string { return "/proc/self/fd/" + strconv.Itoa(h.fd) }
+
+// eintr repeats a system call that a signal interrupted.
+func eintr(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+var noDir = dir{-1}
+
+// openFolder opens a folder by its name on the machine, outside any tree.
+func openFolder(name string) (dir, error) {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return noDir, diskError("open", name, err)
+	}
+	return dir{fd}, nil
+}

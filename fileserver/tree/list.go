@@ -1,0 +1,68 @@
+package tree
+
+import (
+	"context"
+	"fmt"
+)
+
+// List returns the entries of the folder at p in no order, without hashing: Digest is set where it is remembered. Links are
+// listed as KindLink with their target text, and Followed describes what they lead to. Special files, the reserved name and
+// names that Parse would refuse are left out.
+func (t *Tree) List(ctx context.Context, p Path) ([]Entry, error) {
+	m, err := t.look(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if !m.isFolder() {
+		return nil, fmt.Errorf("list %q: %w", p.s, ErrNotFolder)
+	}
+	folder, err := t.disk.folder(p.s, false)
+	if err != nil {
+		return nil, t.absence(err)
+	}
+	defer folder.close()
+	names, err := folder.names()
+	if err != nil {
+		return nil, fmt.Errorf("list %q: %w", p.s, err)
+	}
+	entries := make([]Entry, 0, len(names))
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if e, ok := t.listed(ctx, p, folder, name); ok {
+			entries = append(entries, e)
+		}
+	}
+	return entries, nil
+}
+
+// listed describes one name of a folder, if it is to be listed.
+func (t *Tree) listed(ctx context.Context, p Path, folder dir, name string) (Entry, bool) {
+	child, err := p.Join(name)
+	if err != nil || !t.serves(child) {
+		return Entry{}, false
+	}
+	m, err := folder.stat(name)
+	if err == nil && t.veil.overFile(m.stamp.Inode()) != nil {
+		m, err = t.look(ctx, child)
+	}
+	if err != nil || !m.isRegular() && !m.isFolder() && !m.isLink() {
+		return Entry{}, false
+	}
+	e := m.entry(name)
+	switch {
+	case m.isLink():
+		if e.Target, err = folder.readlink(name); err != nil {
+			return Entry{}, false
+		}
+		if followed, err := t.Stat(ctx, child); err == nil {
+			e.Followed = &followed
+		}
+	case m.isRegular():
+		if rec, ok := t.hasher.known(m.stamp); ok {
+			e.Digest = rec.Digest
+		}
+	}
+	return e, true
+}

@@ -1,0 +1,311 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"freshet/hashing"
+)
+
+// A Transfer says on what terms a Move or Copy is made. Both guards run with both paths locked.
+type Transfer struct {
+	Source, Destination Guard
+	ModTime             time.Time // as Change.ModTime; zero keeps the source's
+	By                  string
+	Shallow             bool // Copy only: a folder without what it holds
+}
+
+func (x *Transfer) change(g Guard) Change { return Change{Guard: g, ModTime: x.ModTime, By: x.By} }
+
+// allows asks both guards.
+func (x *Transfer) allows(source, destination *Entry) error {
+	from := x.change(x.Source)
+	if err := from.allows(source); err != nil {
+		return err
+	}
+	to := x.change(x.Destination)
+	return to.allows(destination)
+}
+
+// Move renames from to to, a file, a link or a folder, in one step; what was at to becomes a version. Errors: ErrSame,
+// ErrNotExist, ErrNoParent, ErrCrossDevice and those of Commit.
+func (t *Tree) Move(ctx context.Context, from, to Path, x Transfer) (Result, error) {
+	if err := t.mayTransfer(from, to); err != nil {
+		return Result{}, err
+	}
+	if err := t.mayChange(from); err != nil {
+		return Result{}, err
+	}
+	var res Result
+	err := t.retry(to, t.home, func() (err error) {
+		res, err = t.moveOnce(ctx, from, to, x)
+		return err
+	})
+	return res, err
+}
+
+func (t *Tree) mayTransfer(from, to Path) error {
+	if from.Contains(to) || to.Contains(from) {
+		return fmt.Errorf("from %q to %q: %w", from.s, to.s, ErrSame)
+	}
+	return t.mayChange(to)
+}
+
+// transfer is one attempt at a Move: both names, and what is at each.
+type transfer struct {
+	from, to place
+	fromPath Path
+	toPath   Path
+	source   *current
+	target   *current
+	area     *area
+	id       string
+	record   record // of what is displaced at to
+}
+
+func (m *transfer) close() {
+	m.from.close()
+	m.to.close()
+	if m.source != nil {
+		m.source.close()
+	}
+	if m.target != nil {
+		m.target.close()
+	}
+}
+
+func (t *Tree) moveOnce(ctx context.Context, from, to Path, x Transfer) (Result, error) {
+	m, err := t.transfer(ctx, from, to, x)
+	if err != nil {
+		return Result{}, err
+	}
+	defer m.close()
+	if !m.target.absent {
+		if err := t.announce(ctx, m, x); err != nil {
+			return Result{}, err
+		}
+	}
+	unlock := t.lockTransfer(m)
+	entry, err := t.moveLocked(m, x)
+	unlock()
+	if err != nil {
+		t.retract(m)
+		return Result{}, err
+	}
+	if !m.target.absent {
+		t.quarantine.add(t.displaced(m.area, m.id, m.record, m.target, true))
+	}
+	if err := t.folders.sync(m.to.dir, m.to.key.folder); err != nil {
+		return Result{}, fmt.Errorf("move to %q: %w", to.s, err)
+	}
+	if m.from.key.folder != m.to.key.folder {
+		if err := t.folders.sync(m.from.dir, m.from.key.folder); err != nil {
+			return Result{}, fmt.Errorf("move from %q: %w", from.s, err)
+		}
+	}
+	return Result{Entry: entry, Created: m.target.absent}, nil
+}
+
+// transfer finds both names and holds what is there.
+func (t *Tree) transfer(ctx context.Context, from, to Path, x Transfer) (m *transfer, err error) {
+	m = &transfer{fromPath: from, toPath: to, from: place{dir: noDir}, to: place{dir: noDir}}
+	defer func() {
+		if err != nil {
+			m.close()
+		}
+	}()
+	if m.from, err = t.disk.place(from.s, false); err != nil {
+		m.from.dir = noDir
+		return nil, t.absence(err)
+	}
+	if m.to, err = t.disk.place(to.s, false); err != nil {
+		m.to.dir = noDir
+		return nil, err
+	}
+	if m.area, err = t.areas.of(m.to.dir); err != nil {
+		return nil, err
+	}
+	if m.source, err = t.certify(ctx, m.from, true); err != nil {
+		return nil, err
+	}
+	if m.source.absent {
+		return nil, fmt.Errorf("move %q: %w", m.fromPath.s, ErrNotExist)
+	}
+	m.target, err = t.certify(ctx, m.to, x.Destination != nil)
+	return m, err
+}
+
+// announce records what is about to be displaced.
+func (t *Tree) announce(ctx context.Context, m *transfer, x Transfer) error {
+	if err := t.quarantine.admit(ctx); err != nil {
+		return err
+	}
+	m.id = newID()
+	m.record = record{
+		how: tookReplaced, staged: m.source.meta.stamp.Ino, displaced: m.target.meta.stamp.Ino,
+		digest: m.target.digest, by: x.By, path: m.toPath.s,
+	}
+	err := m.area.stage.record(m.id+recordSuffix, m.record.String())
+	if err == nil {
+		// After the exchange the displaced file has the source's name for a moment; recovery must know which that was.
+		gone := m.record
+		gone.how, gone.path = tookMoved, m.fromPath.s
+		err = m.area.stage.record(m.id+movedSuffix, gone.String())
+	}
+	if err != nil {
+		t.retract(m)
+	}
+	return err
+}
+
+// retract takes an announcement back.
+func (t *Tree) retract(m *transfer) {
+	if m.id == "" {
+		return
+	}
+	_ = m.area.stage.unlink(m.id + recordSuffix)
+	_ = m.area.stage.unlink(m.id + movedSuffix)
+	t.quarantine.leave()
+	m.id = ""
+}
+
+const movedSuffix = ".m"
+
+func (t *Tree) lockTransfer(m *transfer) (unlock func()) {
+	if m.source.meta.isFolder() || !m.target.absent && m.target.meta.isFolder() {
+		t.shape.Lock()
+		return t.shape.Unlock
+	}
+	return t.lock(m.from.key, m.to.key)
+}
+
+func (t *Tree) moveLocked(m *transfer, x Transfer) (Entry, error) {
+	if err := t.transferStill(m); err != nil {
+		return Entry{}, err
+	}
+	if err := x.allows(m.source.entry(m.fromPath.Base()), m.target.entry(m.toPath.Base())); err != nil {
+		return Entry{}, err
+	}
+	lift := t.veil.cover(m.inodes(), []key{m.from.key, m.to.key})
+	defer lift()
+	if !x.ModTime.IsZero() && m.source.h.ok() {
+		if err := m.source.h.setModTime(x.ModTime); err != nil {
+			return Entry{}, err
+		}
+	}
+	var err error
+	if m.target.absent {
+		err = t.moveIntoFree(m)
+	} else {
+		err = t.moveOver(m)
+	}
+	if err != nil {
+		return Entry{}, err
+	}
+	return t.moved(m)
+}
+
+func (t *Tree) transferStill(m *transfer) error {
+	if err := t.still(m.fromPath, m.from, false); err != nil {
+		return t.absence(err)
+	}
+	if err := t.still(m.toPath, m.to, false); err != nil {
+		return err
+	}
+	if err := t.unchanged(m.from, m.source); err != nil {
+		return err
+	}
+	return t.unchanged(m.to, m.target)
+}
+
+func (m *transfer) inodes() []hashing.Inode {
+	all := []hashing.Inode{m.source.meta.stamp.Inode()}
+	if !m.target.absent {
+		all = append(all, m.target.meta.stamp.Inode())
+	}
+	return all
+}
+
+// moveIntoFree renames onto a name that nothing has.
+func (t *Tree) moveIntoFree(m *transfer) error {
+	if err := moveTo(m.from.dir, m.from.name, m.to.dir, m.to.name); err != nil {
+		if errors.Is(err, ErrExist) {
+			return fmt.Errorf("%w: %w", errAgain, err)
+		}
+		return orMoved(err)
+	}
+	if err := failpoint("move-moved"); err != nil {
+		return err
+	}
+	same, err := t.unmoved(m.to.dir, m.to.name, m.source)
+	if err == nil && same {
+		return nil
+	}
+	t.stats.rollbacks.Add(1)
+	t.veil.undone.Add(1)
+	return errors.Join(errAgain, err, moveTo(m.to.dir, m.to.name, m.from.dir, m.from.name))
+}
+
+// moveOver exchanges both names, so that the destination is never missing, and then stages what now has the source's name.
+func (t *Tree) moveOver(m *transfer) error {
+	err := exchange(m.from.dir, m.from.name, m.to.dir, m.to.name)
+	if errors.Is(err, errNoExchange) {
+		return t.moveOverGap(m)
+	}
+	if err != nil {
+		return orMoved(err)
+	}
+	if err := failpoint("move-exchanged"); err != nil {
+		return err
+	}
+	arrived, err1 := t.unmoved(m.to.dir, m.to.name, m.source)
+	left, err2 := t.unmoved(m.from.dir, m.from.name, m.target)
+	if !arrived || !left || err1 != nil || err2 != nil {
+		t.stats.rollbacks.Add(1)
+		t.veil.undone.Add(1)
+		return errors.Join(errAgain, err1, err2, exchange(m.from.dir, m.from.name, m.to.dir, m.to.name))
+	}
+	if err := moveTo(m.from.dir, m.from.name, m.area.stage, m.id); err != nil {
+		return errors.Join(err, exchange(m.from.dir, m.from.name, m.to.dir, m.to.name))
+	}
+	_ = m.area.stage.unlink(m.id + movedSuffix)
+	return failpoint("move-staged")
+}
+
+// moveOverGap is moveOver where names cannot be exchanged: the destination is missing for a moment.
+func (t *Tree) moveOverGap(m *transfer) error {
+	_ = m.area.stage.unlink(m.id + movedSuffix)
+	if err := moveTo(m.to.dir, m.to.name, m.area.stage, m.id); err != nil {
+		return orMoved(err)
+	}
+	left, err := t.unmoved(m.area.stage, m.id, m.target)
+	if err == nil && left {
+		if err = moveTo(m.from.dir, m.from.name, m.to.dir, m.to.name); err == nil {
+			return nil
+		}
+	}
+	t.stats.rollbacks.Add(1)
+	t.veil.undone.Add(1)
+	return errors.Join(errAgain, err, moveTo(m.area.stage, m.id, m.to.dir, m.to.name))
+}
+
+// moved describes the source under its new name, and remembers its digest for the stamp that the renaming gave it.
+func (t *Tree) moved(m *transfer) (Entry, error) {
+	now, err := m.to.stat()
+	if err != nil {
+		return Entry{}, err
+	}
+	e := now.entry(m.toPath.Base())
+	if !m.source.h.ok() {
+		return e, nil
+	}
+	e.Digest = m.source.digest
+	was, known := t.hasher.known(m.source.meta.stamp)
+	if known && m.source.held && m.source.h.leaseHeld() && now.stamp.Inode() == was.Stamp.Inode() {
+		was.Stamp, was.Certified = now.stamp, fineStamps()
+		t.hasher.index.Put(was)
+	}
+	return e, nil
+}

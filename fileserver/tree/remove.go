@@ -1,0 +1,189 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Remove moves what is at p to the versions: a file, a link (not what it leads to), or a folder with all it holds, in one
+// rename. The root cannot be removed. Errors: ErrNotExist, and those of Commit.
+func (t *Tree) Remove(ctx context.Context, p Path, c Change) error {
+	if err := t.mayChange(p); err != nil {
+		return err
+	}
+	return t.retry(p, t.home, func() error { return t.removeOnce(ctx, p, c) })
+}
+
+func (t *Tree) removeOnce(ctx context.Context, p Path, c Change) error {
+	at, err := t.disk.place(p.s, false)
+	if err != nil {
+		return t.absence(err)
+	}
+	defer at.close()
+	a, err := t.areas.of(at.dir)
+	if err != nil {
+		return err
+	}
+	cur, err := t.certify(ctx, at, c.Guard != nil)
+	if err != nil {
+		return err
+	}
+	defer cur.close()
+	r := record{how: tookRemoved, displaced: cur.meta.stamp.Ino, digest: cur.digest, by: c.By, path: p.s}
+	id := newID()
+	if err := a.stage.record(id+recordSuffix, r.String()); err != nil {
+		return err
+	}
+	if err := t.quarantine.admit(ctx); err != nil {
+		return err
+	}
+	unlock := t.lockFor(cur, at.key)
+	err = t.removeLocked(p, at, cur, a, id, c)
+	unlock()
+	if err != nil {
+		_ = a.stage.unlink(id + recordSuffix)
+		t.quarantine.leave()
+		return err
+	}
+	t.quarantine.add(t.displaced(a, id, r, cur, true))
+	if err := t.folders.sync(at.dir, at.key.folder); err != nil {
+		return fmt.Errorf("remove %q: %w", p.s, err)
+	}
+	return nil
+}
+
+// lockFor takes the locks of names for a change of what was found: a folder moves only while nothing changes in any.
+func (t *Tree) lockFor(cur *current, keys ...key) (unlock func()) {
+	if cur.absent || !cur.meta.isFolder() {
+		return t.lock(keys...)
+	}
+	t.shape.Lock()
+	return t.shape.Unlock
+}
+
+func (t *Tree) removeLocked(p Path, at place, cur *current, a *area, id string, c Change) error {
+	if err := t.still(p, at, false); err != nil {
+		return t.absence(err)
+	}
+	if err := t.unchanged(at, cur); err != nil {
+		return err
+	}
+	if cur.absent {
+		return fmt.Errorf("remove %q: %w", p.s, ErrNotExist)
+	}
+	if err := c.allows(cur.entry(p.Base())); err != nil {
+		return err
+	}
+	if !cur.meta.isRegular() && !cur.meta.isFolder() && !cur.meta.isLink() {
+		return fmt.Errorf("remove %q: %w", p.s, ErrSpecial)
+	}
+	lift := t.veil.cover(nil, []key{at.key})
+	defer lift()
+	if err := moveTo(at.dir, at.name, a.stage, id); err != nil {
+		return orMoved(err)
+	}
+	if err := failpoint("remove-moved"); err != nil {
+		return err
+	}
+	same, err := t.unmoved(a.stage, id, cur)
+	if err != nil || !same {
+		return errors.Join(t.putBack(at, a, id), err)
+	}
+	return nil
+}
+
+// unchanged makes sure, under the lock, that a name still leads to what was looked at before. Only what a Guard can be shown
+// counts: a folder may have changed inside.
+func (t *Tree) unchanged(at place, cur *current) error {
+	now, err := at.stat()
+	switch {
+	case errors.Is(err, ErrNotExist) && cur.absent:
+		return nil
+	case err != nil:
+		return orMoved(err)
+	case cur.absent:
+		return errAgain
+	case now.isFolder() && now.stamp.Inode() == cur.meta.stamp.Inode():
+		return nil
+	case now.stamp != cur.meta.stamp:
+		return errAgain
+	}
+	return nil
+}
+
+// putBack returns what was moved to the stage folder to its name, or keeps it as a conflict copy if the name is taken.
+func (t *Tree) putBack(at place, a *area, id string) error {
+	t.stats.rollbacks.Add(1)
+	t.veil.undone.Add(1)
+	err := moveTo(a.stage, id, at.dir, at.name)
+	if errors.Is(err, ErrExist) {
+		t.keepAsConflict(at.dir, at.name, a, id)
+		return errAgain
+	}
+	if err != nil {
+		return err
+	}
+	return errAgain
+}
+
+// Mkdir makes a folder. Errors: the Guard's, ErrExist, ErrNoParent.
+func (t *Tree) Mkdir(_ context.Context, p Path, c Change) (Result, error) {
+	if err := t.mayChange(p); err != nil {
+		if t.home != nil {
+			err = fmt.Errorf("make the root: %w", ErrExist)
+		}
+		return Result{}, err
+	}
+	var res Result
+	err := t.retry(p, t.home, func() (err error) {
+		res, err = t.mkdirOnce(p, c)
+		return err
+	})
+	return res, err
+}
+
+func (t *Tree) mkdirOnce(p Path, c Change) (Result, error) {
+	at, err := t.disk.place(p.s, false)
+	if err != nil {
+		return Result{}, err
+	}
+	defer at.close()
+	m, err := t.mkdirLocked(p, at, c)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := t.folders.sync(at.dir, at.key.folder); err != nil {
+		return Result{}, fmt.Errorf("make %q: %w", p.s, err)
+	}
+	return Result{Entry: m.entry(p.Base()), Created: true}, nil
+}
+
+func (t *Tree) mkdirLocked(p Path, at place, c Change) (meta, error) {
+	defer t.lock(at.key)()
+	if err := t.still(p, at, false); err != nil {
+		return meta{}, err
+	}
+	var cur *Entry
+	if m, err := at.stat(); err == nil {
+		e := m.entry(p.Base())
+		if rec, ok := t.hasher.known(m.stamp); ok {
+			e.Digest = rec.Digest
+		}
+		cur = &e
+	} else if !errors.Is(err, ErrNotExist) {
+		return meta{}, err
+	}
+	if err := c.allows(cur); err != nil {
+		return meta{}, err
+	}
+	if err := at.dir.mkdir(at.name, newFolderMode); err != nil {
+		return meta{}, noParent(err)
+	}
+	if err := failpoint("mkdir-made"); err != nil {
+		return meta{}, err
+	}
+	return at.stat()
+}
+
+const newFolderMode = 0o777 // before the process's umask

@@ -1,0 +1,215 @@
+package tree
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
+
+	"freshet/hashing"
+	"freshet/watcher"
+)
+
+// A Tree is a served directory. Its methods are safe for concurrent use.
+type Tree struct {
+	o       Options
+	name    string // absolute path of the root
+	disk    *disk
+	hasher  *hasher
+	cache   *bodyCache
+	bodies  *semaphore.Weighted // bytes of Options.BodyBytesMax
+	buffers *bufferPool
+	watch   *watcher.Watcher
+	stats   counters
+
+	// What follows is for changes; home is nil in a read-only tree.
+	home       *area
+	areas      areas
+	locks      lockTable
+	shape      sync.RWMutex // held shared by changes of files, exclusively by those that move whole folders
+	veil       veil
+	folders    folderSyncer
+	quarantine *quarantine
+	uploads    uploads
+}
+
+// counters are the parts of Stats that only grow.
+type counters struct {
+	hashedOnRequest, hashedInBackground, torn, rollbacks, conflictCopies, commits atomic.Uint64
+}
+
+// New opens the folder root. With Options.Write it creates the state folder, takes its lock (a second writing server on one
+// root is refused with ErrLocked) and finishes or undoes what a crash left half done.
+func New(root string, o Options) (*Tree, error) {
+	name, err := filepath.Abs(root)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", root, err)
+	}
+	o = o.withDefaults()
+	d, err := openDisk(name, o.Symlinks)
+	if err != nil {
+		return nil, err
+	}
+	buffers := &bufferPool{}
+	t := &Tree{
+		o: o, name: name, disk: d, buffers: buffers,
+		hasher: &hasher{
+			index:   hashing.NewIndex(0),
+			large:   semaphore.NewWeighted(largeHashersMax),
+			buffers: buffers,
+		},
+		cache:  newBodyCache(o.CacheBytesMax),
+		bodies: semaphore.NewWeighted(o.BodyBytesMax),
+	}
+	if o.Write {
+		if err := t.openForWriting(); err != nil {
+			d.close()
+			return nil, err
+		}
+	}
+	if t.watch, err = watcher.New(watcher.Options{Root: name, Skip: skipReserved, Log: o.Log}); err != nil {
+		_ = t.Close()
+		return nil, fmt.Errorf("watch %s: %w", name, err)
+	}
+	return t, nil
+}
+
+func skipReserved(rel string) bool { return isReserved(filepath.Base(rel)) }
+
+// openForWriting opens the state folder and settles what a crash left.
+func (t *Tree) openForWriting() error {
+	parent, name := t.name, Reserved
+	if t.o.State != "" {
+		state, err := filepath.Abs(t.o.State)
+		if err != nil {
+			return fmt.Errorf("state folder %s: %w", t.o.State, err)
+		}
+		if err := os.MkdirAll(filepath.Dir(state), 0o700); err != nil {
+			return fmt.Errorf("state folder: %w", err)
+		}
+		parent, name = filepath.Dir(state), filepath.Base(state)
+	}
+	outer, err := openFolder(parent)
+	if err != nil {
+		return err
+	}
+	defer outer.close()
+	rootFolder, err := t.disk.folder("", true)
+	if err != nil {
+		return err
+	}
+	defer rootFolder.close()
+	if t.home, err = openArea(t, outer, name); err != nil {
+		return err
+	}
+	mount, err := rootFolder.mount()
+	if err == nil && mount != t.home.mount {
+		err = fmt.Errorf("state folder %s: %w", t.o.State, ErrCrossDevice)
+	}
+	if err == nil {
+		err = t.startWriting()
+	}
+	if err != nil {
+		t.home.close()
+	}
+	return err
+}
+
+func (t *Tree) startWriting() error {
+	t.areas = areas{tree: t, all: map[uint64]*area{t.home.mount: t.home}}
+	size, _, err := t.home.dir.space()
+	if err != nil {
+		return err
+	}
+	t.uploads.init(t.o, size)
+	t.quarantine = newQuarantine(t)
+	return t.recover(t.home)
+}
+
+// Run watches the tree, keeps digests fresh and settles what changes displaced, until ctx ends. Without it every changed
+// file is hashed by the request that asks for it, and changes stop when the quarantine is full.
+func (t *Tree) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var all sync.WaitGroup
+	start := func(part func(context.Context) error) {
+		all.Go(func() {
+			if err := part(ctx); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	start(t.watch.Run)
+	start(t.refresh)
+	if t.quarantine != nil {
+		start(t.quarantine.run)
+	}
+	all.Wait()
+	if err := context.Cause(ctx); err != nil && ctx.Err() != nil && err != context.Canceled {
+		return err
+	}
+	return nil
+}
+
+// Close settles the quarantine, releases the lock and closes the root. No other method may be running.
+func (t *Tree) Close() error {
+	if t.quarantine != nil {
+		t.quarantine.settleAll()
+		t.areas.each((*area).close)
+	}
+	t.disk.close()
+	return nil
+}
+
+// serves reports whether p is part of what is served at all.
+func (t *Tree) serves(p Path) bool { return t.o.Only == "" || p.IsRoot() || p.s == t.o.Only }
+
+// Stats are counts since start, and levels now.
+type Stats struct {
+	HashedOnRequest    uint64 // files hashed because a request asked
+	HashedInBackground uint64 // files hashed after the watcher saw them change
+	Torn               uint64 // bodies cut short because the file changed
+	Rollbacks          uint64 // swaps undone because the displaced file was not the expected one
+	ConflictCopies     uint64
+	Commits            uint64
+	WatchedFolders     int
+	UnwatchedFolders   int // beyond the kernel's watch limit
+	WatchOverflows     uint64
+	IndexRecords       int
+	StagedUploads      int
+	StagedBytes        int64
+	QuarantinedFiles   int
+	VersionsFiles      int
+	VersionsBytes      int64
+}
+
+// Stats returns the counts of this Tree.
+func (t *Tree) Stats() Stats {
+	w := t.watch.Stats()
+	s := Stats{
+		HashedOnRequest:    t.stats.hashedOnRequest.Load(),
+		HashedInBackground: t.stats.hashedInBackground.Load(),
+		Torn:               t.stats.torn.Load(),
+		Rollbacks:          t.stats.rollbacks.Load(),
+		ConflictCopies:     t.stats.conflictCopies.Load(),
+		Commits:            t.stats.commits.Load(),
+		WatchedFolders:     w.Folders,
+		UnwatchedFolders:   w.Unwatched,
+		WatchOverflows:     w.Overflows,
+		IndexRecords:       t.hasher.index.Len(),
+	}
+	if t.quarantine != nil {
+		s.StagedUploads, s.StagedBytes = t.uploads.levels()
+		s.QuarantinedFiles = t.quarantine.len()
+		t.areas.each(func(a *area) {
+			files, bytes := a.versions.levels()
+			s.VersionsFiles += files
+			s.VersionsBytes += bytes
+		})
+	}
+	return s
+}
