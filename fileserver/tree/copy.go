@@ -219,7 +219,7 @@ func (c *folderCopy) copy(source, into dir, name string, depth int) error {
 			return err
 		}
 	}
-	if err := (handle{made.fd}).setModTime(time.Unix(0, m.mtime)); err != nil {
+	if err := made.handle().setModTime(time.Unix(0, m.mtime)); err != nil {
 		return err
 	}
 	return syncFolder(made)

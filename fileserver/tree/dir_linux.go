@@ -17,7 +17,10 @@ func (d dir) close() {
 	}
 }
 
-func (d dir) self() (meta, error) { return handle{d.fd}.stat() }
+// handle lets the folder itself be treated as an open file; it is closed with the folder.
+func (d dir) handle() handle { return handle{d.fd} }
+
+func (d dir) self() (meta, error) { return d.handle().stat() }
 
 func (d dir) stat(name string) (meta, error) {
 	var st unix.Stat_t

@@ -226,3 +226,19 @@ func TestSendIsChecked(t *testing.T) {
 		t.Fatalf("a block that was edited went out: %v", err)
 	}
 }
+
+func TestProbeLeavesNothing(t *testing.T) {
+	root := t.TempDir()
+	findings, err := tree.Probe(root)
+	if err != nil || len(findings) < 5 {
+		t.Fatalf("%v, %v", findings, err)
+	}
+	for _, f := range findings {
+		if f.Name == "" || f.Detail == "" {
+			t.Errorf("says nothing: %+v", f)
+		}
+	}
+	if left, _ := os.ReadDir(root); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
