@@ -254,7 +254,7 @@ func (t *Tree) replaceLocked(p Path, at place, cur *current, s *Staged, c Change
 	lift := t.veil.cover([]hashing.Inode{s.mine.stamp.Inode()}, []key{at.key})
 	defer lift()
 	if err := t.swapIn(at, s); err != nil {
-		return rec, err
+		return rec, orMoved(err)
 	}
 	if err := failpoint("commit-exchanged"); err != nil {
 		return rec, err

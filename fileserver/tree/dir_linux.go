@@ -242,6 +242,14 @@ func (d dir) inherits(m meta) bool {
 	return err == nil && n > 0
 }
 
+// writable refuses folders in which this process may not make names, before a body is received for one.
+func (d dir) writable() error {
+	if err := unix.Faccessat(d.fd, ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+		return diskError("write to", ".", err)
+	}
+	return nil
+}
+
 // lock takes the exclusive lock of the folder's lock file for as long as the returned handle is open.
 func (d dir) lock(name string) (handle, error) {
 	fd, err := d.openat(name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW, 0o600)

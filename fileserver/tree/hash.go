@@ -45,6 +45,13 @@ type flight struct {
 // known returns what is remembered of a file in exactly this state.
 func (x *hasher) known(s hashing.Stamp) (hashing.Record, bool) { return x.index.Get(s) }
 
+// proven is known for a caller that may hold a lease: what was remembered without one is then not good enough, where
+// certainty can be had.
+func (x *hasher) proven(s hashing.Stamp, held bool) (hashing.Record, bool) {
+	rec, ok := x.known(s)
+	return rec, ok && (rec.Certified || !held || !fineStamps())
+}
+
 // hash returns the record of the file behind h in its present state, and remembers it. held says that the caller has a
 // lease on h, which it must not give back before h is closed. It waits for at most wait, while hashing goes on behind it;
 // then ok is false. read says whether this call made the file be read.
@@ -57,7 +64,7 @@ func (x *hasher) hash(ctx context.Context, h handle, held bool, wait time.Durati
 		if err != nil {
 			return rec, false, read, err
 		}
-		if rec, ok = x.known(m.stamp); ok {
+		if rec, ok = x.proven(m.stamp, held); ok {
 			return rec, true, read, nil
 		}
 		f, started, err := x.join(h, m, held)

@@ -190,11 +190,6 @@ func (t *Tree) moveLocked(m *transfer, x Transfer) (Entry, error) {
 	}
 	lift := t.veil.cover(m.inodes(), []key{m.from.key, m.to.key})
 	defer lift()
-	if !x.ModTime.IsZero() && m.source.h.ok() {
-		if err := m.source.h.setModTime(x.ModTime); err != nil {
-			return Entry{}, err
-		}
-	}
 	var err error
 	if m.target.absent {
 		err = t.moveIntoFree(m)
@@ -203,6 +198,11 @@ func (t *Tree) moveLocked(m *transfer, x Transfer) (Entry, error) {
 	}
 	if err != nil {
 		return Entry{}, err
+	}
+	if !x.ModTime.IsZero() && m.source.h.ok() {
+		if err := m.source.h.setModTime(x.ModTime); err != nil {
+			return Entry{}, err
+		}
 	}
 	return t.moved(m)
 }

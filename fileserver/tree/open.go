@@ -111,6 +111,9 @@ func await(ctx context.Context, c <-chan struct{}) error {
 
 // absence tells a missing file from a missing root.
 func (t *Tree) absence(err error) error {
+	if errors.Is(err, ErrNoParent) {
+		err = fmt.Errorf("%w: %v", ErrNotExist, err)
+	}
 	if errors.Is(err, ErrNotFolder) {
 		err = fmt.Errorf("%w: %w", ErrNotExist, err)
 	}
@@ -154,12 +157,12 @@ func (t *Tree) describe(ctx context.Context, f *File) error {
 		return t.hashInto(ctx, f, true)
 	case leaseBusy:
 		if f.Entry.Size <= copyBytesMax {
-			return t.copyInto(ctx, f)
+			return t.copyInto(ctx, f, false)
 		}
 		return t.cloneInto(ctx, f)
 	}
 	if f.Entry.Size <= copyBytesMax {
-		return t.copyInto(ctx, f)
+		return t.copyInto(ctx, f, true)
 	}
 	return t.hashInto(ctx, f, false)
 }
@@ -198,9 +201,9 @@ func (f *File) reopen() error {
 	return nil
 }
 
-// copyInto reads the file into memory and names the copy. The tag is right by construction, whatever the file does. It is
-// remembered for the file only if the file did not move.
-func (t *Tree) copyInto(ctx context.Context, f *File) error {
+// copyInto reads the file into memory and names the copy. The tag is right by construction, whatever the file does. With
+// remember it is also taken for the file's own if the file did not move; not so while a program is known to be writing.
+func (t *Tree) copyInto(ctx context.Context, f *File, remember bool) error {
 	if err := t.bodies.Acquire(ctx, f.Entry.Size); err != nil {
 		return err
 	}
@@ -218,6 +221,9 @@ func (t *Tree) copyInto(ctx context.Context, f *File) error {
 	sum := hashing.NewHasher()
 	_, _ = sum.Write(body[:n])
 	f.body, f.Entry.Digest = body[:n], sum.Digest()
+	if !remember {
+		return nil
+	}
 	after, err := f.h.stat()
 	if err != nil {
 		return err

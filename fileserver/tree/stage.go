@@ -97,6 +97,9 @@ func (t *Tree) Stage(_ context.Context, p Path, size int64) (*Staged, error) {
 		return nil, err
 	}
 	defer at.close()
+	if err := at.dir.writable(); err != nil {
+		return nil, fmt.Errorf("stage %q: %w", p.s, err)
+	}
 	a, err := t.areas.of(at.dir)
 	if err != nil {
 		return nil, err
