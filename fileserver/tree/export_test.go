@@ -1,0 +1,31 @@
+package tree
+
+import (
+	"flag"
+	"sync/atomic"
+	"testing"
+)
+
+// Soak makes the tests that look for rare interleavings look for longer.
+var Soak = flag.Bool("soak", false, "run the random tests for a minute instead of moments")
+
+// ErrNoExchange is what a failpoint answers at "exchange" to play a filesystem that cannot swap two names.
+var ErrNoExchange = errNoExchange
+
+var hook atomic.Pointer[func(step string) error]
+
+func init() {
+	failpoint = func(step string) error {
+		if fn := hook.Load(); fn != nil {
+			return (*fn)(step)
+		}
+		return nil
+	}
+}
+
+// SetFailpoint calls fn at each step of every change until the test ends; the change fails with what fn returns. There is one
+// for all trees of the process, so the test must not be parallel.
+func SetFailpoint(t testing.TB, fn func(step string) error) {
+	hook.Store(&fn)
+	t.Cleanup(func() { hook.CompareAndSwap(&fn, nil) })
+}
