@@ -1,0 +1,57 @@
+package fileserver
+
+import (
+	"io"
+	"unicode/utf8"
+
+	"freshet/fileserver/tree"
+)
+
+// renderText writes the names of a listing, one on each line, which ends in a single LF:
+//
+//	docs/
+//	a.txt
+//	latest/ →
+//
+// A folder has a slash behind its name, and what is reached through a link has " →" behind that; a link that leads nowhere,
+// or where the server does not follow, has the arrow too. The name is as on disk but for these, which are percent-encoded
+// byte by byte so that a line is always one name and names can be read back: bytes that are not UTF-8, every character that
+// the page shows as a mark (controls, direction and format characters, separators, blanks at either end), the percent sign and
+// the arrow.
+func renderText(w io.Writer, window listingWindow) error {
+	b := make([]byte, 0, listingChunkBytes+4<<10) // a line has at most 3*NameBytesMax bytes and its marks
+	for _, item := range window.shown() {
+		b = appendTextName(b, item.name)
+		if item.group == groupFolders {
+			b = append(b, '/')
+		}
+		if item.entry.Kind == tree.KindLink {
+			b = append(b, " →"...)
+		}
+		if b = append(b, '\n'); len(b) >= listingChunkBytes {
+			if _, err := w.Write(b); err != nil {
+				return err
+			}
+			b = b[:0]
+		}
+	}
+	_, err := w.Write(b)
+	return err
+}
+
+func appendTextName(b []byte, name string) []byte {
+	for i := 0; i < len(name); {
+		r, size := utf8.DecodeRuneInString(name[i:])
+		if r == '%' || r == '→' || strangeAt(name, i, r, size) {
+			for _, c := range []byte(name[i : i+size]) {
+				b = append(b, '%', upperHex[c>>4], upperHex[c&15])
+			}
+		} else {
+			b = append(b, name[i:i+size]...)
+		}
+		i += size
+	}
+	return b
+}
+
+const upperHex = "0123456789ABCDEF"
