@@ -24,6 +24,9 @@ type Path struct{ s string }
 // and backslashes in a segment however encoded, broken escapes, and what exceeds NameBytesMax or PathBytesMax; and with
 // ErrReserved the reserved name.
 func Parse(escaped string) (p Path, folder bool, err error) {
+	if p, folder, ok := parsePlain(escaped); ok {
+		return p, folder, nil
+	}
 	segments, folder, err := segments(escaped)
 	if err != nil {
 		return Path{}, false, err
@@ -39,11 +42,36 @@ func Parse(escaped string) (p Path, folder bool, err error) {
 // ParseReserved splits off the reserved name at the top of an escaped URL path: "/.freshet/v1/x" gives "v1/x" and true. It
 // decodes exactly as Parse does, so that no spelling reaches the reserved names by another way.
 func ParseReserved(escaped string) (rest string, ok bool) {
+	if _, _, ok := parsePlain(escaped); ok {
+		return "", false
+	}
 	segments, _, err := segments(escaped)
 	if err != nil || len(segments) == 0 || segments[0] != Reserved {
 		return "", false
 	}
 	return strings.Join(segments[1:], "/"), true
+}
+
+// parsePlain reads a path in which nothing is to be decoded, joined or refused, without copying it: that of nearly every
+// request. What it leaves to segments need not be wrong.
+func parsePlain(escaped string) (p Path, folder, ok bool) {
+	rest, ok := strings.CutPrefix(escaped, "/")
+	if !ok || strings.IndexByte(rest, '%') >= 0 {
+		return Path{}, false, false
+	}
+	if rest == "" {
+		return Path{}, true, true
+	}
+	rest, folder = strings.CutSuffix(rest, "/")
+	if len(rest) > PathBytesMax {
+		return Path{}, false, false
+	}
+	for name := range strings.SplitSeq(rest, "/") {
+		if isReserved(name) || checkName(name) != nil {
+			return Path{}, false, false
+		}
+	}
+	return Path{rest}, folder, true
 }
 
 // segments decodes an escaped path into its names and checks each.
@@ -52,7 +80,8 @@ func segments(escaped string) (names []string, folder bool, err error) {
 	if !ok {
 		return nil, false, fmt.Errorf("%w: %q does not start with a slash", ErrName, escaped)
 	}
-	size := 0
+	names = make([]string, 0, min(strings.Count(rest, "/")+1, 16))
+	size := -1 // the first name has no slash before it
 	for part := range strings.SplitSeq(rest, "/") {
 		if part == "" {
 			continue
