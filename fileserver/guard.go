@@ -1,0 +1,125 @@
+package fileserver
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"freshet/fileserver/precond"
+	"freshet/fileserver/problem"
+	"freshet/fileserver/tree"
+)
+
+// terms are the conditions under which a change of one path may be made: those of the request, and that there are any if the
+// server requires it.
+type terms struct {
+	cond     precond.Condition
+	required bool
+	// seen is what a link led to on arrival. A change of a link itself is shown the link, but the tag that its client knows is
+	// that of the file behind it.
+	seen *tree.Entry
+}
+
+func (s *Server) termsOf(h http.Header) terms {
+	return terms{cond: precond.Parse(h), required: s.config.RequirePreconditions}
+}
+
+// guard returns the Guard that decides under the lock, nil if there is nothing to decide: then the tree need not find out what
+// is there.
+func (t terms) guard() tree.Guard {
+	if !t.cond.HasWriteCondition() && !t.required {
+		return nil
+	}
+	return t.ask
+}
+
+// ask decides whether a change of cur (nil: absent) may be made.
+func (t terms) ask(cur *tree.Entry) error {
+	if cur != nil && cur.Kind == tree.KindLink && t.seen != nil {
+		cur = t.seen
+	}
+	switch {
+	case t.required && cur != nil && !t.cond.HasWriteCondition():
+		err := problem.PreconditionRequired.Errorf("The request carries no If-Match, If-None-Match or If-Unmodified-Since.")
+		err.Current = currentOf(cur)
+		return err
+	case t.cond.Write(stateOf(cur)) == precond.Failed:
+		return preconditionFailed(cur)
+	}
+	return nil
+}
+
+// arrive asks before the body is read, so that an upload that will be refused is not sent: no 100 Continue goes out before
+// the first read. What is there is found as a reader would find it. A tag that is not known yet decides nothing here.
+func (s *Server) arrive(ctx context.Context, p tree.Path, t *terms) error {
+	if t.guard() == nil {
+		return nil
+	}
+	cur, err := s.current(ctx, p, t.cond.NeedsTag())
+	if err != nil {
+		return err
+	}
+	t.seen = cur
+	if cur != nil && cur.ETag() == "" && t.cond.NeedsTag() && cur.IsFile() {
+		return nil
+	}
+	return t.ask(cur)
+}
+
+// current returns what a reader finds at p, nil if that is nothing; with its digest if tag is set and it can be had in time.
+func (s *Server) current(ctx context.Context, p tree.Path, tag bool) (*tree.Entry, error) {
+	e, err := s.tree.Stat(ctx, p)
+	if err == nil && tag && e.IsFile() && e.Digest.IsZero() {
+		var f *tree.File
+		if f, err = s.tree.Open(ctx, p); err == nil {
+			e = f.Entry
+			f.Close()
+		}
+	}
+	switch {
+	case errors.Is(err, tree.ErrRootGone):
+		return nil, err
+	case errors.Is(err, tree.ErrNotExist), errors.Is(err, tree.ErrIsFolder):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return &e, nil
+}
+
+// stateOf is what conditions are compared with.
+func stateOf(e *tree.Entry) precond.State {
+	if e == nil {
+		return precond.State{}
+	}
+	return precond.State{
+		Exists:  true,
+		ETag:    e.ETag(),
+		Digest:  e.Digest,
+		ModTime: e.ModTime,
+		Changed: time.Unix(0, e.Stamp.Ctime),
+	}
+}
+
+// preconditionFailed is the 412 that tells what is there now.
+func preconditionFailed(cur *tree.Entry) error {
+	var err *problem.Error
+	switch {
+	case cur == nil:
+		err = problem.Precondition.Errorf("Nothing is at this path.")
+	case cur.ETag() == "":
+		err = problem.Precondition.Errorf("What is at this path does not meet the condition; its tag is not known.")
+	default:
+		err = problem.Precondition.Errorf("The path has another version, %s.", cur.ETag())
+	}
+	err.Current = currentOf(cur)
+	return err
+}
+
+func currentOf(e *tree.Entry) problem.CurrentTag {
+	if e == nil {
+		return problem.CurrentTag{Known: true}
+	}
+	return problem.CurrentTag{Known: true, ETag: e.ETag()}
+}

@@ -1,0 +1,112 @@
+package fileserver
+
+import (
+	"net/http"
+
+	"freshet/fileserver/problem"
+	"freshet/fileserver/tree"
+)
+
+// move answers MOVE (RFC 4918 section 9.9), in one step for files and folders alike.
+func (s *Server) move(w *reply, r *http.Request, t target) error {
+	if t.path.IsRoot() {
+		return problem.Method.Errorf("The root cannot be moved.")
+	}
+	to, x, err := s.readTransfer(r, t, depthInfinity)
+	if err != nil {
+		return err
+	}
+	result, err := s.tree.Move(r.Context(), t.path, to.path, x)
+	return s.answerTransfer(w, x, result, err)
+}
+
+// copy answers COPY (RFC 4918 section 9.8). With Depth 0 a folder is copied without what it holds.
+func (s *Server) copy(w *reply, r *http.Request, t target) error {
+	to, x, err := s.readTransfer(r, t, depthZero, depthInfinity)
+	if err != nil {
+		return err
+	}
+	result, err := s.tree.Copy(r.Context(), t.path, to.path, x)
+	return s.answerTransfer(w, x, result, err)
+}
+
+// readTransfer reads the fields of a MOVE or COPY. Conditions guard the source, Overwrite guards the destination.
+func (s *Server) readTransfer(r *http.Request, t target, depths ...string) (to target, x tree.Transfer, err error) {
+	if to, err = readDestination(r); err != nil {
+		return to, x, err
+	}
+	overwrite, err := overwriteOf(r.Header)
+	if err != nil {
+		return to, x, err
+	}
+	depth, err := depthOf(r.Header, depths...)
+	if err != nil {
+		return to, x, err
+	}
+	if x.ModTime, err = modTimeOf(r.Header); err != nil {
+		return to, x, err
+	}
+	terms := s.termsOf(r.Header)
+	if r.Method == "COPY" {
+		terms.required = false // the source stays as it is
+	}
+	if err := s.arriveAtSource(r, t, &terms); err != nil {
+		return to, x, err
+	}
+	x.Source, x.Destination = sourceGuard(terms.guardOf(t), to), s.destinationGuard(overwrite)
+	x.By, x.Shallow = by(r), depth == depthZero
+	return to, x, nil
+}
+
+// sourceGuard refuses to give a file a name with a slash at the end: who wrote that may have meant a name inside that folder,
+// and would have the folder replaced.
+func sourceGuard(guard tree.Guard, to target) tree.Guard {
+	if !to.folder {
+		return guard
+	}
+	return func(cur *tree.Entry) error {
+		if cur != nil && cur.IsFile() {
+			return problem.SlashAfterFile.Errorf("The source is a file, and the Destination ends with a slash.")
+		}
+		if guard == nil {
+			return nil
+		}
+		return guard(cur)
+	}
+}
+
+// destinationGuard guards what a MOVE or COPY would replace.
+func (s *Server) destinationGuard(overwrite bool) tree.Guard {
+	switch {
+	case !overwrite:
+		return func(cur *tree.Entry) error {
+			if cur == nil {
+				return nil
+			}
+			err := problem.Precondition.Errorf("Something is at the Destination, and Overwrite is F.")
+			err.Current = currentOf(cur)
+			return err
+		}
+	case s.config.RequirePreconditions:
+		return func(cur *tree.Entry) error {
+			if cur == nil {
+				return nil
+			}
+			err := problem.PreconditionRequired.Errorf("Something is at the Destination; it is replaced on no condition.")
+			err.Current = currentOf(cur)
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) answerTransfer(w *reply, x tree.Transfer, result tree.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	if !x.ModTime.IsZero() {
+		w.Header()["X-Oc-Mtime"] = valueTimeAccepted
+	}
+	s.answerChange(w, result)
+	return nil
+}
