@@ -26,6 +26,15 @@ func init() {
 // SetFailpoint calls fn at each step of every change until the test ends; the change fails with what fn returns. There is one
 // for all trees of the process, so the test must not be parallel.
 func SetFailpoint(t testing.TB, fn func(step string) error) {
+	HookFailpoint(fn)
+	t.Cleanup(func() { HookFailpoint(nil) })
+}
+
+// HookFailpoint is SetFailpoint for a process that is no test.
+func HookFailpoint(fn func(step string) error) {
+	if fn == nil {
+		hook.Store(nil)
+		return
+	}
 	hook.Store(&fn)
-	t.Cleanup(func() { hook.CompareAndSwap(&fn, nil) })
 }

@@ -162,7 +162,10 @@ func (t *Tree) Close() error {
 		t.areas.each((*area).close)
 	}
 	t.disk.close()
-	return nil
+	if t.watch == nil {
+		return nil
+	}
+	return t.watch.Close() // for a tree that was never run
 }
 
 // serves reports whether p is part of what is served at all.
