@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+)
+
+// A greeting is what the first lines on a terminal say.
+type greeting struct {
+	version string
+	root    string // of the file system, absolute; the file if only one is served
+	config  *config
+	at      *net.TCPAddr
+	network []string // names and addresses by which others reach the server
+	metrics *net.TCPAddr
+}
+
+// print writes the banner: where the server is, what it allows, and what it does not.
+func (g *greeting) print(w io.Writer) {
+	c := g.config
+	mode := "read-only; add --write to allow uploads"
+	if c.Write {
+		mode = "reading and writing"
+	}
+	fmt.Fprintf(w, "freshet %s   serving %s   (%s)\n", g.version, shown(g.root), mode)
+	if url := g.localURL(); url != "" {
+		line(w, "On this machine", url)
+	}
+	switch {
+	case g.at.IP.IsLoopback():
+		line(w, "On your network", fmt.Sprintf("not shared; add --listen :%d --public", g.at.Port))
+	default:
+		for _, host := range g.network {
+			line(w, "On your network", urlOf(host, g.at.Port))
+		}
+	}
+	if c.Write {
+		line(w, "Replaced files", keeping(c))
+	}
+	if c.Metrics != "" {
+		line(w, "Metrics", g.metricsURL())
+	}
+	if bool(c.Write) && bool(c.Public) {
+		line(w, "Warning", publicWriteWarning)
+	}
+	fmt.Fprintln(w, "Press Ctrl+C to stop. More: freshet help serve")
+}
+
+const publicWriteWarning = "anyone who can reach this server may change and remove files"
+
+func line(w io.Writer, label, text string) { fmt.Fprintf(w, "  %-17s %s\n", label, text) }
+
+// keeping says what becomes of what a write replaces.
+func keeping(c *config) string {
+	if c.Versions == 0 {
+		return "not kept: what an unconditional write replaces is gone"
+	}
+	where := ".freshet"
+	if c.State != "" {
+		where = shown(c.State)
+	}
+	most := c.VersionsSize.String()
+	if c.VersionsSize.percent > 0 {
+		most += " of the disk"
+	}
+	return fmt.Sprintf("kept for %s in %s, at most %s", span{&c.Versions, true}, where, most)
+}
+
+// localURL returns the URL for a browser on this machine, or "" if the server listens on an outside address only.
+func (g *greeting) localURL() string {
+	switch ip := g.at.IP; {
+	case len(ip) == 0, ip.IsUnspecified(), ip.Equal(net.IPv4(127, 0, 0, 1)):
+		return urlOf("localhost", g.at.Port)
+	case ip.IsLoopback():
+		return urlOf(hostOf(g.at), g.at.Port)
+	}
+	return ""
+}
+
+func (g *greeting) metricsURL() string { return urlOf(hostOf(g.metrics), g.metrics.Port) + "metrics" }
+
+func urlOf(host string, port int) string {
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(port)) + "/"
+}
+
+// networkAddresses returns the addresses by which other machines reach a listener at at, IPv4 first.
+func networkAddresses(at *net.TCPAddr) []string {
+	if len(at.IP) > 0 && !at.IP.IsUnspecified() {
+		return []string{hostOf(at)}
+	}
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var four, six []string
+	for _, a := range addresses {
+		n, ok := a.(*net.IPNet)
+		switch {
+		case !ok || !n.IP.IsGlobalUnicast():
+		case n.IP.To4() != nil:
+			four = append(four, n.IP.String())
+		case at.IP.To4() == nil:
+			six = append(six, n.IP.String())
+		}
+	}
+	return append(four, six...)
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"net"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestBanner(t *testing.T) {
+	loopback := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8080}
+	everywhere := &net.TCPAddr{IP: net.IPv6unspecified, Port: 80}
+	for name, c := range map[string]struct {
+		args    []string
+		environ []string
+		at      *net.TCPAddr
+		network []string
+		want    string
+	}{
+		"read_only_on_loopback": {nil, nil, loopback, nil, `
+freshet 1.0   serving /home/ana/shared   (read-only; add --write to allow uploads)
+  On this machine   http://localhost:8080/
+  On your network   not shared; add --listen :8080 --public
+Press Ctrl+C to stop. More: freshet help serve
+`},
+		"writing": {[]string{"--write"}, nil, loopback, nil, `
+freshet 1.0   serving /home/ana/shared   (reading and writing)
+  On this machine   http://localhost:8080/
+  On your network   not shared; add --listen :8080 --public
+  Replaced files    kept for 30d in .freshet, at most 10% of the disk
+Press Ctrl+C to stop. More: freshet help serve
+`},
+		"public_read_only": {[]string{"--public"}, nil, everywhere, []string{"files.example", "192.0.2.7", "2001:db8::7"}, `
+freshet 1.0   serving /home/ana/shared   (read-only; add --write to allow uploads)
+  On this machine   http://localhost:80/
+  On your network   http://files.example:80/
+  On your network   http://192.0.2.7:80/
+  On your network   http://[2001:db8::7]:80/
+Press Ctrl+C to stop. More: freshet help serve
+`},
+		"public_and_writing": {[]string{"--public", "--write", "--state=/var/lib/my files"}, nil,
+			&net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 80}, []string{"192.0.2.7"}, `
+freshet 1.0   serving /home/ana/shared   (reading and writing)
+  On your network   http://192.0.2.7:80/
+  Replaced files    kept for 30d in "/var/lib/my files", at most 10% of the disk
+  Warning           anyone who can reach this server may change and remove files
+Press Ctrl+C to stop. More: freshet help serve
+`},
+		"with_metrics": {nil, []string{"FRESHET_METRICS=127.0.0.1:9100"}, loopback, nil, `
+freshet 1.0   serving /home/ana/shared   (read-only; add --write to allow uploads)
+  On this machine   http://localhost:8080/
+  On your network   not shared; add --listen :8080 --public
+  Metrics           http://127.0.0.1:9100/metrics
+Press Ctrl+C to stop. More: freshet help serve
+`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config, err := loadFrom(t, c.args, c.environ, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got strings.Builder
+			metrics := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9100}
+			(&greeting{"1.0", "/home/ana/shared", config, c.at, c.network, metrics}).print(&got)
+			if want := strings.TrimPrefix(c.want, "\n"); got.String() != want {
+				t.Errorf("got\n%s\nwant\n%s", got.String(), want)
+			}
+		})
+	}
+}
+
+func TestKeeping(t *testing.T) {
+	for want, file := range map[string]string{
+		"not kept: what an unconditional write replaces is gone": "versions = 0",
+		"kept for 1d in .freshet, at most 2GiB":                  "versions = \"24h\"\nversions-size = \"2GiB\"",
+	} {
+		c, err := loadFrom(t, []string{"--write"}, nil, file)
+		if err != nil || keeping(c) != want {
+			t.Errorf("%s: got %q, %v, want %q", file, keeping(c), err, want)
+		}
+	}
+}
+
+func TestNetworkAddressesNameTheAddressListenedOn(t *testing.T) {
+	at := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 80}
+	if got := networkAddresses(at); !slices.Equal(got, []string{"192.0.2.7"}) {
+		t.Errorf("got %q", got)
+	}
+	for _, got := range networkAddresses(&net.TCPAddr{IP: net.IPv4zero, Port: 80}) {
+		if ip := net.ParseIP(got); ip == nil || ip.IsLoopback() || ip.To4() == nil {
+			t.Errorf("%s is not an IPv4 address that others can reach", got)
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"freshet": main}) }
+
+// need skips a test on a machine without the programs; in CI their absence is a failure.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err == nil {
+			continue
+		}
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%s is not installed", p)
+		}
+		t.Skipf("%s is not installed", p)
+	}
+}
+
+// The scripts run the program itself. Besides what testscript has, they may use:
+//
+//	exits CODE PROGRAM ARGS…   run it and expect that exit code
+//	serve ARGS…                start freshet serve in the background and set $URL, without a slash at its end
+//	stop SIGNAL                end it by TERM or INT and expect exit code 0; what it wrote is in serve.log and access.log
+func runScripts(t *testing.T, dir string) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 dir,
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Values[serverKey{}] = new(*server)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": scriptExits, "serve": scriptServe, "stop": scriptStop,
+		},
+	})
+}
+
+func TestScripts(t *testing.T) { runScripts(t, "testdata/script") }
+
+func TestServeScripts(t *testing.T) {
+	need(t, "curl")
+	runScripts(t, "testdata/serve")
+}
+
+func scriptExits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	code := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		code = exit.ExitCode()
+	}
+	if code != want {
+		ts.Fatalf("exit code %d, want %d", code, want)
+	}
+}
+
+// serverKey is the key of a script's server among its values: a **server.
+type serverKey struct{}
+
+func scriptServe(ts *testscript.TestScript, _ bool, args []string) {
+	var env []string
+	names := []string{"PATH", "HOME", "TMPDIR", "FRESHET_CONFIG"}
+	for _, setting := range settings(defaults()) {
+		names = append(names, setting.environment())
+	}
+	for _, name := range names {
+		if v := ts.Getenv(name); v != "" {
+			env = append(env, name+"="+v)
+		}
+	}
+	s, err := startServer(ts.MkAbs("."), env, args...)
+	ts.Check(err)
+	ts.Defer(s.kill)
+	ts.Setenv("URL", strings.TrimSuffix(s.url, "/"))
+	*ts.Value(serverKey{}).(**server) = s
+}
+
+func scriptStop(ts *testscript.TestScript, _ bool, args []string) {
+	s := *ts.Value(serverKey{}).(**server)
+	signal := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt}[args[0]]
+	err := s.stop(signal)
+	ts.Check(os.WriteFile(ts.MkAbs("serve.log"), []byte(s.log.String()), 0o666))
+	ts.Check(os.WriteFile(ts.MkAbs("access.log"), []byte(s.access.String()), 0o666))
+	ts.Check(err)
+}

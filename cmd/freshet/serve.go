@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"freshet/fileserver"
+)
+
+func newServe() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve [DIR|FILE]",
+		Short: "Serve a folder, or one file (the default command)",
+		Long: "Serves DIR (the current folder if none is given) over HTTP to this machine, read-only unless --write is\n" +
+			"given. Every request is logged to standard output, everything else to standard error. Further settings and\n" +
+			"limits: freshet help config.",
+		Example: examples(
+			"freshet serve --write ~/shared", "to this machine, with changes allowed",
+			"freshet serve --listen :8080 --public ~/shared", "to everyone on the network, read-only",
+			"freshet serve report.pdf", "one file"),
+		Args:              serveArgs,
+		ValidArgsFunction: completePaths,
+		RunE:              serve,
+	}
+	addFlags(cmd.Flags())
+	return cmd
+}
+
+// serveArgs allows one argument. A first word that looks like a command is taken for a mistyped one.
+func serveArgs(cmd *cobra.Command, args []string) error {
+	if len(args) < 2 {
+		return nil
+	}
+	if !cmd.HasParent() {
+		if name := nearest(args[0], commandNames(cmd)); name != "" {
+			return misuse("unknown command "+shown(args[0]), "", "did you mean freshet "+name+"?")
+		}
+	}
+	return misuse("serve takes one DIR or FILE", fmt.Sprintf("%d were given", len(args)), "freshet serve "+shown(args[0]))
+}
+
+// serve is the serve command.
+func serve(cmd *cobra.Command, args []string) error {
+	c, err := load(cmd.Flags(), os.Environ())
+	if err != nil {
+		return err
+	}
+	arg := "."
+	if len(args) > 0 {
+		arg = args[0]
+	}
+	target, err := c.target(cmd, arg)
+	if err != nil {
+		return err
+	}
+	return c.serve(cmd.Context(), target, cmd.OutOrStdout(), cmd.ErrOrStderr())
+}
+
+// A target is what is served: a folder, or one file in it.
+type target struct {
+	dir  string // absolute
+	only string // the file's name, or ""
+}
+
+func (t target) String() string { return filepath.Join(t.dir, t.only) }
+
+// target finds out what arg names.
+func (c *config) target(cmd *cobra.Command, arg string) (target, error) {
+	otherwise := "give a folder or file that is there"
+	info, err := os.Stat(arg)
+	if errors.Is(err, fs.ErrNotExist) && !cmd.HasParent() {
+		otherwise = didYouMean(arg, "freshet ", commandNames(cmd), otherwise)
+	}
+	if err != nil {
+		return target{}, missing("cannot serve "+shown(arg), err, otherwise)
+	}
+	path, err := filepath.Abs(arg)
+	switch {
+	case err != nil:
+		return target{}, missing("cannot serve "+shown(arg), err, "give an absolute path")
+	case info.IsDir():
+		return target{dir: path}, nil
+	case !info.Mode().IsRegular():
+		return target{}, misuse("cannot serve "+shown(arg), "it is neither a folder nor a regular file", otherwise)
+	case bool(c.Write):
+		return target{}, misuse(c.source["write"]+" with a single file", "one file is served read-only",
+			"freshet serve --write "+shown(filepath.Dir(arg)))
+	}
+	return target{filepath.Dir(path), filepath.Base(path)}, nil
+}
+
+// serve serves t until ctx ends, then lets requests under way finish.
+func (c *config) serve(ctx context.Context, t target, stdout, stderr io.Writer) error {
+	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may go: that must not end the server
+	log := c.logger(stderr)
+	main, err := c.listen("listen", c.Listen, c.danger(t))
+	if err != nil {
+		return err
+	}
+	defer main.Close()
+	metrics, err := c.listenMetrics()
+	if err != nil {
+		return err
+	}
+	defer metrics.Close()
+	served, err := c.openTree(t, log)
+	if err != nil {
+		return err
+	}
+	server := fileserver.New(c.serverConfig(t, served, log, stdout))
+
+	c.greet(stderr, log, &greeting{
+		version: readBuild().Version,
+		root:    t.String(),
+		config:  c,
+		at:      main.Addr().(*net.TCPAddr),
+		metrics: metrics.Addr().(*net.TCPAddr),
+	})
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return server.Serve(ctx, main) })
+	group.Go(func() error { return serveMetrics(ctx, metrics, server.Metrics()) })
+	group.Go(func() error {
+		if err := served.Run(ctx); err != nil && ctx.Err() == nil {
+			log.Warn("not watching for changes: changed files are hashed when they are asked for", "error", err)
+		}
+		return nil
+	})
+	err = group.Wait()
+	if errors.Is(err, fileserver.ErrStillRunning) {
+		return err // and the tree, which they still use, is left to the end of the process
+	}
+	return errors.Join(err, served.Close())
+}
+
+// danger says what somebody could do who reaches the server.
+func (c *config) danger(t target) string {
+	if c.Write {
+		return "read and change " + shown(t.String())
+	}
+	return "read " + shown(t.String())
+}
+
+func (c *config) logger(w io.Writer) *slog.Logger {
+	if c.Log == "json" {
+		return slog.New(slog.NewJSONHandler(w, nil))
+	}
+	return slog.New(slog.NewTextHandler(w, nil))
+}
+
+// hostNames returns the names that the server may be called by, without the patterns.
+func (c *config) hostNames() []string {
+	return slices.DeleteFunc(slices.Clone(c.Hosts), func(name string) bool { return strings.Contains(name, "*") })
+}
+
+// greet tells where the server is: to a person by the banner, else by log lines.
+func (c *config) greet(stderr io.Writer, log *slog.Logger, g *greeting) {
+	if c.Log == "text" && isTerminal(stderr) {
+		if !g.at.IP.IsLoopback() {
+			g.network = append(c.hostNames(), networkAddresses(g.at)...)
+		}
+		g.print(stderr)
+		return
+	}
+	log.Info("serving", "url", urlOf(hostOf(g.at), g.at.Port), "root", g.root, "write", bool(c.Write), "public", bool(c.Public),
+		"version", g.version)
+	if c.Metrics != "" {
+		log.Info("serving metrics", "url", g.metricsURL())
+	}
+	if bool(c.Write) && c.Versions == 0 {
+		log.Warn("replaced files are " + keeping(c))
+	}
+	if bool(c.Write) && bool(c.Public) {
+		log.Warn(publicWriteWarning)
+	}
+}
+
+// completePaths lets the shell complete the names of files and folders.
+func completePaths(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveDefault
+}
+
+// completeFolders lets the shell complete the names of folders.
+func completeFolders(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveFilterDirs
+}
