@@ -109,32 +109,35 @@ func (t *Tree) moveOnce(ctx context.Context, from, to Path, x Transfer) (Result,
 }
 
 // transfer finds both names and holds what is there.
-func (t *Tree) transfer(ctx context.Context, from, to Path, x Transfer) (m *transfer, err error) {
-	m = &transfer{fromPath: from, toPath: to, from: place{dir: noDir}, to: place{dir: noDir}}
-	defer func() {
-		if err != nil {
-			m.close()
-		}
-	}()
-	if m.from, err = t.disk.place(from.s, false); err != nil {
-		m.from.dir = noDir
-		return nil, t.absence(err)
-	}
-	if m.to, err = t.disk.place(to.s, false); err != nil {
-		m.to.dir = noDir
+func (t *Tree) transfer(ctx context.Context, from, to Path, x Transfer) (*transfer, error) {
+	m := &transfer{fromPath: from, toPath: to, from: place{dir: noDir}, to: place{dir: noDir}}
+	if err := t.findTransfer(ctx, m, x); err != nil {
+		m.close()
 		return nil, err
+	}
+	return m, nil
+}
+
+func (t *Tree) findTransfer(ctx context.Context, m *transfer, x Transfer) (err error) {
+	if m.from, err = t.disk.place(m.fromPath.s, false); err != nil {
+		m.from.dir = noDir
+		return t.absence(err)
+	}
+	if m.to, err = t.disk.place(m.toPath.s, false); err != nil {
+		m.to.dir = noDir
+		return err
 	}
 	if m.area, err = t.areas.of(m.to.dir); err != nil {
-		return nil, err
+		return err
 	}
 	if m.source, err = t.certify(ctx, m.from, true); err != nil {
-		return nil, err
+		return err
 	}
 	if m.source.absent {
-		return nil, fmt.Errorf("move %q: %w", m.fromPath.s, ErrNotExist)
+		return fmt.Errorf("move %q: %w", m.fromPath.s, ErrNotExist)
 	}
 	m.target, err = t.certify(ctx, m.to, x.Destination != nil)
-	return m, err
+	return err
 }
 
 // announce records what is about to be displaced.
