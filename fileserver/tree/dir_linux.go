@@ -18,7 +18,7 @@ func (d dir) close() {
 }
 
 // handle lets the folder itself be treated as an open file; it is closed with the folder.
-func (d dir) handle() handle { return handle{d.fd} }
+func (d dir) handle() handle { return handle(d) }
 
 func (d dir) self() (meta, error) { return d.handle().stat() }
 
@@ -173,34 +173,57 @@ func (d dir) link(h handle, name string) error {
 
 // exchange swaps two names in one step. errNoExchange: this filesystem cannot.
 func exchange(a dir, an string, b dir, bn string) error {
-	return rename(a, an, b, bn, unix.RENAME_EXCHANGE)
+	err := renameat2("exchange", a, an, b, bn, unix.RENAME_EXCHANGE)
+	if err == unix.EINVAL || err == unix.ENOSYS {
+		return errNoExchange
+	}
+	return renameError(bn, err)
 }
 
 // moveTo renames without replacing: an existing target is ErrExist.
 func moveTo(a dir, an string, b dir, bn string) error {
-	return rename(a, an, b, bn, unix.RENAME_NOREPLACE)
+	err := renameat2("rename", a, an, b, bn, unix.RENAME_NOREPLACE)
+	if err == unix.EINVAL || err == unix.ENOSYS {
+		return moveByLink(a, an, b, bn)
+	}
+	return renameError(bn, err)
 }
 
-func rename(a dir, an string, b dir, bn string, flags uint) error {
-	err := eintr(func() error { return unix.Renameat2(a.fd, an, b.fd, bn, flags) })
+func renameat2(step string, a dir, an string, b dir, bn string, flags uint) error {
+	if err := failpoint(step); err != nil {
+		return err
+	}
+	return eintr(func() error { return unix.Renameat2(a.fd, an, b.fd, bn, flags) })
+}
+
+func renameError(name string, err error) error {
 	switch err {
 	case nil:
 		return nil
-	case unix.EXDEV:
+	case unix.EXDEV, unix.EBUSY: // busy is a folder on which another filesystem is mounted
 		return ErrCrossDevice
-	case unix.EINVAL, unix.ENOSYS:
-		if flags == unix.RENAME_EXCHANGE {
-			return errNoExchange
-		}
-		return moveByLink(a, an, b, bn)
 	}
-	return diskError("rename", bn, err)
+	return diskError("rename", name, err)
 }
 
-// moveByLink is moveTo for a file on filesystems without RENAME_NOREPLACE.
+// moveByLink is moveTo on filesystems that cannot rename without replacing. A file has both names for a moment; if a crash
+// left it so, the next attempt ends it. Folders cannot be linked: for them, looking and renaming are two steps.
 func moveByLink(a dir, an string, b dir, bn string) error {
-	if err := unix.Linkat(a.fd, an, b.fd, bn, 0); err != nil {
-		return diskError("link", bn, err)
+	m, err := a.stat(an)
+	if err != nil {
+		return err
+	}
+	target, err := b.stat(bn)
+	switch {
+	case err == nil && target.stamp.Inode() != m.stamp.Inode():
+		return diskError("rename", bn, unix.EEXIST)
+	case m.isFolder():
+		return renameError(bn, unix.Renameat(a.fd, an, b.fd, bn))
+	case errors.Is(err, ErrNotExist):
+		if err := unix.Linkat(a.fd, an, b.fd, bn, 0); err != nil {
+			return renameError(bn, err)
+		}
+		_ = failpoint("rename-linked")
 	}
 	return a.unlink(an)
 }

@@ -134,14 +134,6 @@ func (h handle) copyAttributes(was handle) (copied bool, err error) {
 	return copied, nil
 }
 
-// chgrp gives the file to a group.
-func (h handle) chgrp(gid uint32) error {
-	if err := unix.Fchown(h.fd, -1, int(gid)); err != nil {
-		return diskError("chown", "", err)
-	}
-	return nil
-}
-
 func (h handle) chmod(mode uint32) error {
 	if err := unix.Fchmod(h.fd, mode); err != nil {
 		return diskError("chmod", "", err)

@@ -11,4 +11,4 @@ func (h handle) sync() error {
 }
 
 // sync makes the folder's names durable.
-func (d dir) sync() error { return handle{d.fd}.sync() }
+func (d dir) sync() error { return d.handle().sync() }
