@@ -1,0 +1,513 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+func Example() {
+	root, _ := os.MkdirTemp("", "example")
+	defer os.RemoveAll(root)
+	w, err := New(Options{Root: root})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- w.Run(ctx) }()
+
+	<-w.Ready() // Now is the time to look at the tree for the first time.
+	os.WriteFile(filepath.Join(root, "a.txt"), nil, 0o666)
+	b, _ := w.Next(ctx)
+	fmt.Println(b.Rescan, b.Folders[""].Has("a.txt"), b.Folders[""].Has("b.txt"))
+
+	cancel()
+	fmt.Println(<-ended)
+	// Output:
+	// false true false
+	// <nil>
+}
+
+// Not parallel: it looks at the goroutines of the whole process.
+func TestRunEndsWithAllItsGoroutines(t *testing.T) {
+	for _, when := range []string{"while_walking", "when_quiet", "with_events_unread", "never_run"} {
+		t.Run(when, func(t *testing.T) {
+			root := t.TempDir()
+			for i := range 100 {
+				os.Mkdir(filepath.Join(root, fmt.Sprint(i)), 0o777)
+			}
+			w, err := New(Options{Root: root})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			ended := make(chan error, 1)
+			switch when {
+			case "never_run":
+				ended <- w.Close()
+			case "while_walking":
+				w.add = func(string) error { cancel(); return nil }
+				ended <- w.Run(ctx)
+			default:
+				go func() { ended <- w.Run(ctx) }()
+				<-w.Ready()
+				for i := range 1000 {
+					if when == "with_events_unread" {
+						os.WriteFile(filepath.Join(root, fmt.Sprint(i%100), fmt.Sprint(i)), nil, 0o666)
+					}
+				}
+				cancel()
+			}
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			if left := stacks(); len(left) > 0 {
+				t.Errorf("%d goroutines left:\n%s", len(left), strings.Join(left, "\n\n"))
+			}
+			if err := w.Run(context.Background()); !errors.Is(err, ErrClosed) {
+				t.Errorf("second Run: %v", err)
+			}
+			if err := w.Close(); err != nil {
+				t.Errorf("Close after the end: %v", err)
+			}
+		})
+	}
+}
+
+func TestNew(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	os.WriteFile(filepath.Join(root, "file"), nil, 0o666)
+	refuse := func(errno error) func() (*fsnotify.Watcher, error) {
+		return func() (*fsnotify.Watcher, error) { return nil, fmt.Errorf("no inotify: %w", errno) }
+	}
+	for _, c := range []struct {
+		name string
+		root string
+		lib  func() (*fsnotify.Watcher, error)
+		want error
+	}{
+		{"root_missing", root + "/none", fsnotify.NewWatcher, fs.ErrNotExist},
+		{"root_is_a_file", root + "/file", fsnotify.NewWatcher, syscall.ENOTDIR},
+		{"root_is_relative", ".", fsnotify.NewWatcher, ErrRelative},
+		{"user_has_no_queue_left", root, refuse(syscall.EMFILE), ErrTooManyWatchers},
+		{"system_has_no_descriptor_left", root, refuse(syscall.ENFILE), syscall.ENFILE},
+		{"another_error", root, refuse(syscall.ENOSYS), syscall.ENOSYS},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := open(Options{Root: c.root}, c.lib)
+			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.root) {
+				t.Errorf("got %v, want %v and the path", err, c.want)
+			}
+		})
+	}
+}
+
+func TestNext(t *testing.T) {
+	t.Parallel()
+	ob := observe(t, Options{}, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	if b, err := ob.w.Next(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("quiet: got %+v, %v", b, err)
+	}
+	ob.write("f")
+	ob.eventually("an event", func() bool { return ob.w.Stats().Events > 0 })
+	if b, err := ob.w.Next(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("with an ended context: got %+v, %v", b, err)
+	}
+	ob.stop()
+	b, err := ob.w.Next(context.Background())
+	if err != nil || !b.Folders[""].Has("f") {
+		t.Errorf("after Run: got %+v, %v, want what was gathered", b, err)
+	}
+	if b, err := ob.w.Next(context.Background()); !errors.Is(err, ErrClosed) {
+		t.Errorf("after Run and all is taken: got %+v, %v", b, err)
+	}
+}
+
+func TestFirstWalkReportsNothing(t *testing.T) {
+	t.Parallel()
+	ob := observe(t, Options{}, func(root string) {
+		os.MkdirAll(filepath.Join(root, "a/b"), 0o777)
+		os.WriteFile(filepath.Join(root, "a/f"), nil, 0o666)
+	})
+	ob.settle()
+	if ob.covers("a") || ob.covers("a/b") || ob.covers("a/f") || ob.w.Stats().Folders != 4 {
+		t.Errorf("reported %v, watched %+v", ob.seen, ob.w.Stats())
+	}
+}
+
+func TestRootIsALink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	root := filepath.Join(dir, "link")
+	ob := observe(t, Options{Root: root}, func(string) {
+		os.MkdirAll(filepath.Join(dir, "real/a"), 0o777)
+		os.Symlink("real", root)
+	})
+	ob.probe()
+}
+
+func TestMkdirAllIsWatchedWithoutGap(t *testing.T) {
+	t.Parallel()
+	ob := observe(t, Options{}, nil)
+	const times = 500
+	for i := range times {
+		ob.mkdir(fmt.Sprintf("d%d/a/b/c", i))
+		ob.write(fmt.Sprintf("d%d/a/b/c/f", i))
+	}
+	for i := range times {
+		ob.expect(fmt.Sprintf("d%d/a/b/c/f", i))
+	}
+	ob.settle()
+	ob.forget()
+	for i := range times {
+		ob.write(fmt.Sprintf("d%d/a/b/c/g", i))
+	}
+	for i := range times {
+		ob.expect(fmt.Sprintf("d%d/a/b/c/g", i))
+	}
+	ob.noRescan()
+}
+
+func TestRenamedFoldersAreWatchedUnderTheirNewNames(t *testing.T) {
+	t.Parallel()
+	const times = 200
+	for _, c := range []struct {
+		name string
+		to   []string // the names that old gets, one after the other
+		gone string
+	}{
+		{"once", []string{"new"}, "old"},
+		{"twice", []string{"between", "new"}, "old between"},
+		{"there_and_back", []string{"between", "old"}, "between"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			ob := observe(t, Options{}, func(root string) {
+				for i := range times {
+					os.MkdirAll(filepath.Join(root, fmt.Sprintf("old%d/a/b", i)), 0o777)
+				}
+			})
+			last := c.to[len(c.to)-1]
+			for i := range times {
+				from := "old"
+				for _, to := range c.to {
+					ob.do(os.Rename(ob.path(fmt.Sprint(from, i)), ob.path(fmt.Sprint(to, i))))
+					from = to
+				}
+			}
+			for i := range times {
+				ob.expect(fmt.Sprint("old", i))
+				ob.expect(fmt.Sprintf("%s%d/a/b/any", last, i))
+			}
+			ob.probe()
+			for rel := range ob.seen {
+				for _, gone := range strings.Fields(c.gone) {
+					if strings.HasPrefix(rel, gone) {
+						t.Errorf("%q is reported under its old name", rel)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestBurstWhileNobodyTakes(t *testing.T) {
+	t.Parallel()
+	ob := observe(t, Options{FoldersMax: 64}, func(root string) {
+		os.Mkdir(filepath.Join(root, "end"), 0o777)
+		for i := range 100 {
+			os.Mkdir(filepath.Join(root, fmt.Sprint(i)), 0o777)
+		}
+	})
+	for _, c := range []struct {
+		name string
+		run  func()
+		want func(Batch) bool
+	}{
+		{"one_file_written_often", func() {
+			f, err := os.Create(ob.path("7/f"))
+			ob.do(err)
+			for range 20_000 {
+				f.WriteString("x")
+			}
+			ob.do(f.Close())
+		}, func(b Batch) bool {
+			return len(b.Folders) == 2 && len(b.Folders["7"].Set) == 1 && b.Folders["7"].Has("f") && !b.Folders["7"].All
+		}},
+		{"many_files_in_one_folder", func() {
+			for i := range 5_000 {
+				ob.write(fmt.Sprint("7/", i))
+			}
+		}, func(b Batch) bool { return len(b.Folders) == 2 && b.Folders["7"].All && b.Folders["7"].Set == nil }},
+		{"files_in_more_folders_than_allowed", func() {
+			for i := range 5_000 {
+				ob.write(fmt.Sprintf("%d/%d", i%100, i))
+			}
+		}, func(b Batch) bool { return b.Rescan && len(b.Folders) == 0 }},
+	} {
+		c.run()
+		ob.write("end/" + c.name)
+		ob.eventually("the end of the burst", func() bool {
+			ob.w.dirty.mu.Lock()
+			defer ob.w.dirty.mu.Unlock()
+			return ob.w.dirty.rescan || ob.w.dirty.folders["end"].Has(c.name)
+		})
+		b, err := ob.w.Next(context.Background())
+		if err != nil || !c.want(b) && (!b.Rescan || ob.w.Stats().Overflows == 0) {
+			t.Errorf("%s: %d folders, rescan %v, %v", c.name, len(b.Folders), b.Rescan, err)
+		}
+		ob.settle()
+		ob.forget()
+		ob.write("end/after " + c.name) // a second event of it may still be on its way when the next burst begins
+		ob.expect("end/after " + c.name)
+		ob.forget()
+	}
+}
+
+func TestRootGone(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		raises bool // an event, so that nobody has to look
+		gone   func(root string) error
+	}{
+		{"removed", true, os.Remove},
+		{"renamed", true, func(root string) error { return os.Rename(root, root+"2") }},
+		{"replaced", true, func(root string) error { return errors.Join(os.Rename(root, root+"2"), os.Mkdir(root, 0o777)) }},
+		{"parent_renamed", false, func(root string) error {
+			return os.Rename(filepath.Dir(root), filepath.Dir(root)+"2")
+		}},
+	} {
+		for _, held := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s_while_held_open_%v", c.name, held), func(t *testing.T) {
+				t.Parallel()
+				root := filepath.Join(t.TempDir(), "parent", "root")
+				ob := observe(t, Options{Root: root}, func(root string) { os.MkdirAll(root, 0o777) },
+					func(w *Watcher) {
+						w.checkEvery = 10 * time.Millisecond
+						if c.raises && !held {
+							w.checkEvery = time.Hour
+						}
+					})
+				if held {
+					f, err := os.Open(root)
+					ob.do(err)
+					defer f.Close()
+				}
+				ob.do(c.gone(root))
+				ob.gather("rescan", func() bool { return ob.rescans > 0 })
+				ob.eventually("nothing watched", func() bool { return ob.w.Stats() == Stats{Events: ob.w.Stats().Events} })
+				if n := ob.log.count("watched folder is gone"); n != 1 {
+					t.Errorf("%d log lines", n)
+				}
+			})
+		}
+	}
+}
+
+func TestOverflowBecomesRescan(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
+	if err != nil {
+		t.Skip(err)
+	}
+	var queued int
+	fmt.Sscan(string(b), &queued)
+	if queued > 1<<16 {
+		t.Skipf("the kernel queues %d events", queued)
+	}
+	// While paused, nobody reads, as when the machine is too busy.
+	var paused atomic.Bool
+	ob := observe(t, Options{}, func(root string) {
+		for _, rel := range []string{"stays/a", "replaced/a", "in/renamed/a", "in/linked/a", "removed/a"} {
+			os.MkdirAll(filepath.Join(root, rel), 0o777)
+		}
+		os.WriteFile(filepath.Join(root, "f"), nil, 0o600)
+		os.WriteFile(filepath.Join(root, "g"), nil, 0o600)
+	}, func(w *Watcher) {
+		from, to := w.lib.Events, make(chan fsnotify.Event)
+		w.events = to
+		go func() {
+			defer close(to)
+			for ev := range from {
+				for paused.Load() {
+					time.Sleep(time.Millisecond)
+				}
+				to <- ev
+			}
+		}()
+	})
+	paused.Store(true)
+	for i := range queued + 10_000 { // two names in turn, since the kernel merges equal events
+		ob.do(os.Chmod(ob.path([]string{"f", "g"}[i%2]), 0o600))
+	}
+	// None of this is told: the walk that follows has to find it, some of it before the old names, some after.
+	ob.mkdir("stays/a/new/b")
+	ob.write("stays/a/new/b/f")
+	ob.do(os.Rename(ob.path("replaced"), ob.path("z")))
+	ob.mkdir("replaced/b")
+	ob.do(os.Rename(ob.path("in/renamed"), ob.path("c")))
+	ob.mkdir("in/renamed/b")
+	ob.do(os.Rename(ob.path("in/linked"), ob.path("d")))
+	ob.do(os.Symlink("../d", ob.path("in/linked")))
+	ob.do(os.RemoveAll(ob.path("removed")))
+	paused.Store(false)
+	ob.gather("rescan", func() bool { return ob.rescans > 0 })
+	if s := ob.w.Stats(); s.Overflows == 0 || ob.log.count("kernel dropped events") != int(s.Overflows) {
+		t.Errorf("%d overflows, %d log lines", s.Overflows, ob.log.count("kernel dropped events"))
+	}
+	ob.probe()
+}
+
+func TestWatchLimit(t *testing.T) {
+	t.Parallel()
+	const limit = 10
+	ob := observe(t, Options{}, func(root string) {
+		for i := range 15 {
+			os.MkdirAll(filepath.Join(root, fmt.Sprintf("%02d/a", i)), 0o777)
+		}
+	}, func(w *Watcher) {
+		add := w.add
+		w.add = func(path string) error {
+			if w.Stats().Folders >= limit {
+				return syscall.ENOSPC
+			}
+			return add(path)
+		}
+	})
+	want := func(when string, folders, unwatched int) {
+		t.Helper()
+		ob.eventually(when, func() bool {
+			s := ob.w.Stats()
+			return s.Folders == folders && s.Unwatched == unwatched
+		})
+		if n := ob.log.count("sysctl -w fs.inotify.max_user_watches=524288"); n != 1 && runtime.GOOS == "linux" {
+			t.Errorf("%s: %d log lines say how to raise the limit", when, n)
+		}
+	}
+	want("first walk", limit, 31-limit)
+	outside := t.TempDir()
+	ob.do(os.MkdirAll(filepath.Join(outside, "new/a"), 0o777))
+	ob.do(os.Rename(filepath.Join(outside, "new"), ob.path("new")))
+	ob.gather("new folders", func() bool { return ob.seen["new"].All && ob.seen["new/a"].All })
+	want("new folders", limit, 33-limit)
+	ob.write("00/a/f")
+	ob.expect("00/a/f")
+	ob.do(os.RemoveAll(ob.path("14")))
+	want("unwatched folders removed", limit, 31-limit)
+	ob.do(os.RemoveAll(ob.path("00")))
+	want("watched folders removed", limit-2, 31-limit)
+	ob.mkdir("newer")
+	want("room for one more", limit-1, 31-limit)
+	ob.write("newer/f")
+	ob.expect("newer/f")
+	if got := watchesAdvice(400_000); runtime.GOOS == "linux" && !strings.Contains(got, "max_user_watches=1048576 ") {
+		t.Error(got)
+	}
+}
+
+func TestFolderWithoutPermission(t *testing.T) {
+	t.Parallel()
+	var refuse atomic.Bool
+	refuse.Store(true)
+	ob := observe(t, Options{}, func(root string) { os.MkdirAll(filepath.Join(root, "secret/a"), 0o777) }, func(w *Watcher) {
+		add := w.add
+		w.add = func(path string) error {
+			if refuse.Load() && filepath.Base(path) == "secret" {
+				return &fs.PathError{Op: "add", Path: path, Err: syscall.EACCES}
+			}
+			return add(path)
+		}
+	})
+	if s := ob.w.Stats(); s.Folders != 1 || s.Unwatched != 0 || ob.log.count("") != 0 {
+		t.Errorf("got %+v and %d log lines", s, ob.log.count(""))
+	}
+	refuse.Store(false)
+	ob.do(os.Chmod(ob.path("secret"), 0o700))
+	ob.gather("readable", func() bool { return ob.seen["secret/a"].All })
+	ob.probe()
+}
+
+// TestMemoryPerFolder counts what the folder tree itself takes; the library takes about as much as the path is long, and 72
+// bytes.
+func TestMemoryPerFolder(t *testing.T) {
+	const folders, bytesMax = 20_000, 280
+	used := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := used()
+	tree := newFolderTree(identity{1, 1})
+	parent := tree.root
+	for i := range folders {
+		f := tree.insert(parent, fmt.Sprint("folder", i), identity{1, uint64(i + 2)})
+		if i%8 == 0 {
+			parent = f
+		}
+		if i%1000 == 0 {
+			parent = tree.root
+		}
+	}
+	if got := (used() - before) / folders; got > bytesMax {
+		t.Errorf("%d bytes a folder", got)
+	}
+	runtime.KeepAlive(tree)
+}
+
+func TestFolderMountedTwiceIsWatchedOnce(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	os.MkdirAll(filepath.Join(root, "a/b"), 0o777)
+	w, err := New(Options{Root: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	p := pass{Watcher: w, ctx: context.Background()}
+	dir, id, err := p.open("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir.Close()
+	a, _ := p.claim(w.tree.root, "a", "a", id)
+	if _, known := p.claim(w.tree.root, "a", "a", id); !known {
+		t.Error("not known after it was claimed")
+	}
+	if id == (identity{}) {
+		t.Skip("folders have no identity here")
+	}
+	if twin, _ := p.claim(w.tree.root, "mount", "mount", id); twin != nil || w.tree.find("a") != a {
+		t.Error("the first path lost to the second")
+	}
+	if twin, _ := p.claim(a, "b", "a/b", w.tree.root.id); twin != nil || w.tree.root == nil {
+		t.Error("a folder that holds itself was taken for a renamed one")
+	}
+	if err := os.Rename(filepath.Join(root, "a"), filepath.Join(root, "c")); err != nil {
+		t.Fatal(err)
+	}
+	if twin, _ := p.claim(a, "b", "a/b", id); twin != nil || w.tree.find("a") != a {
+		t.Error("the folder that is walked was dropped")
+	}
+	if c, known := p.claim(w.tree.root, "c", "c", id); c == nil || known || w.tree.find("a") != nil {
+		t.Error("a renamed folder was taken for one that is mounted twice")
+	}
+}
