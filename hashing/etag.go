@@ -59,9 +59,12 @@ func ParseETag(s string) (tag ETag, rest string, ok bool) {
 
 // An ETagList is the value of If-Match or If-None-Match.
 type ETagList struct {
-	Present   bool   // the field was sent
-	Any       bool   // it was "*"
-	Malformed bool   // a part of it was no entity tag, or "*" was not alone, or there were more than HeaderETagsMax
+	Present bool // the field was sent
+	Any     bool // "*" was sent; alone, unless Malformed
+	// Malformed says that a part of it was no entity tag, that "*" was not alone, that there was nothing in it or that it is
+	// Truncated.
+	Malformed bool
+	Truncated bool   // there were more than HeaderETagsMax tags; what follows them was not read
 	Tags      []ETag // the parts that were entity tags
 }
 
@@ -84,7 +87,7 @@ func (l *ETagList) add(line string) {
 			return
 		}
 		if len(l.Tags) == HeaderETagsMax {
-			l.Malformed = true
+			l.Malformed, l.Truncated = true, true
 			return
 		}
 		var tag ETag
