@@ -93,6 +93,9 @@ func (t *Tree) commitOnce(ctx context.Context, p Path, s *Staged, c Change, with
 		return Result{}, fmt.Errorf("replace %q: %w", p.s, cur.meta.fileKind())
 	}
 	keys := []key{at.key}
+	if with != nil && *with == at.key {
+		return Result{}, fmt.Errorf("replace %q by itself: %w", p.s, ErrSame)
+	}
 	if with != nil {
 		keys = append(keys, *with)
 	}

@@ -52,15 +52,12 @@ func (t *Tree) copyFile(ctx context.Context, f *File, from, to Path, x Transfer)
 	if !f.Entry.Digest.IsZero() && s.Digest() != f.Entry.Digest {
 		return Result{}, fmt.Errorf("copy %q: %w", from.s, ErrTorn)
 	}
-	at, err := t.disk.place(from.s, true)
+	m, with, err := t.copySource(from)
 	if err != nil {
-		return Result{}, t.absence(err)
+		return Result{}, err
 	}
-	defer at.close()
-	if m, err := at.stat(); err == nil {
-		if err := s.h.chmod(uint32(m.mode.Perm())); err != nil {
-			return Result{}, err
-		}
+	if err := s.h.chmod(uint32(m.mode.Perm())); err != nil {
+		return Result{}, err
 	}
 	if x.ModTime.IsZero() {
 		x.ModTime = f.Entry.ModTime
@@ -69,7 +66,23 @@ func (t *Tree) copyFile(ctx context.Context, f *File, from, to Path, x Transfer)
 		return Result{}, err
 	}
 	c := x.change(func(cur *Entry) error { return t.copyAllowed(f, from, cur, x) })
-	return t.commit(ctx, to, s, c, &at.key)
+	return t.commit(ctx, to, s, c, with)
+}
+
+// copySource returns what is copied, and its name to be locked: none if links lead to it that changes do not follow.
+func (t *Tree) copySource(from Path) (m meta, with *key, err error) {
+	if m, err = t.disk.lookup(from.s); err != nil {
+		return m, nil, t.absence(err)
+	}
+	at, err := t.disk.place(from.s, true)
+	if errors.Is(err, ErrOutside) {
+		return m, nil, nil
+	}
+	if err != nil {
+		return m, nil, t.absence(err)
+	}
+	at.close()
+	return m, &at.key, nil
 }
 
 // copyAllowed asks the destination's Guard, once the source is known not to have moved since it was read.
@@ -98,6 +111,9 @@ func (t *Tree) copyFolder(ctx context.Context, from, to Path, x Transfer) (Resul
 		return Result{}, t.absence(err)
 	}
 	defer source.close()
+	if err := copyApart(source, at); err != nil {
+		return Result{}, fmt.Errorf("from %q to %q: %w", from.s, to.s, err)
+	}
 	if err := t.uploads.begin(); err != nil {
 		return Result{}, err
 	}
@@ -109,6 +125,21 @@ func (t *Tree) copyFolder(ctx context.Context, from, to Path, x Transfer) (Resul
 		return Result{}, fmt.Errorf("copy %q: %w", from.s, err)
 	}
 	return t.placeFolder(ctx, from, to, at, a, id, x)
+}
+
+// copyApart makes sure that links do not make one of a folder and the name of its copy.
+func copyApart(source dir, at place) error {
+	m, err := source.self()
+	if err != nil {
+		return err
+	}
+	if err := notAbove(m, at.dir); err != nil {
+		return err
+	}
+	if m, err = at.stat(); err != nil {
+		return nil // nothing is there
+	}
+	return notAbove(m, source)
 }
 
 // placeFolder gives a finished copy its name.
@@ -238,7 +269,7 @@ func (c *folderCopy) copyNames(source, made dir, depth int) error {
 			return err
 		}
 		if err := c.copyName(source, made, name, depth); err != nil && !errors.Is(err, ErrNotExist) {
-			return fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", name, orMoved(err))
 		}
 	}
 	return nil

@@ -43,6 +43,9 @@ func (t *Tree) certify(ctx context.Context, at place, tags bool) (*current, erro
 	if err != nil {
 		return nil, err
 	}
+	if m.isSpecial() {
+		return nil, fmt.Errorf("%q: %w", at.name, ErrSpecial)
+	}
 	c := &current{meta: m, h: noHandle}
 	if !m.isRegular() {
 		return c, nil
@@ -59,8 +62,10 @@ func (t *Tree) certify(ctx context.Context, at place, tags bool) (*current, erro
 
 // orMoved makes what shows that a name changed between two looks a reason to look again.
 func orMoved(err error) error {
-	if errors.Is(err, ErrNotExist) || errors.Is(err, ErrIsFolder) || errors.Is(err, ErrSpecial) || errors.Is(err, ErrOutside) {
-		return fmt.Errorf("%w: %w", errAgain, err)
+	for _, moved := range []error{ErrNotExist, ErrIsFolder, ErrNotFolder, ErrSpecial, ErrOutside} {
+		if errors.Is(err, moved) {
+			return fmt.Errorf("%w: %w", errAgain, err)
+		}
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 
@@ -67,6 +68,9 @@ func (d dir) folder(name string) (dir, error) {
 func (d dir) readlink(name string) (string, error) {
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(d.fd, name, buf)
+	if err == unix.EINVAL { // a moment ago it was a link
+		return "", fmt.Errorf("readlink %q: %w: %w", name, errAgain, ErrUnstable)
+	}
 	if err != nil {
 		return "", diskError("readlink", name, err)
 	}

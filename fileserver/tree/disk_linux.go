@@ -87,13 +87,7 @@ func (d *disk) inReserved(fd int) bool {
 	if err != nil {
 		return true
 	}
-	name = strings.TrimPrefix(name, d.rootName)
-	for part := range strings.SplitSeq(name, "/") {
-		if isReserved(part) {
-			return true
-		}
-	}
-	return false
+	return hasReserved(strings.TrimPrefix(name, d.rootName))
 }
 
 func procName(fd int) (string, error) {
@@ -164,13 +158,26 @@ func (d *disk) place(rel string, follow bool) (place, error) {
 			return place{}, diskError("resolve", rel, ErrOutside)
 		}
 		// The kernel resolves the link's text from the link's own folder, dot-dot included, beneath the root.
-		next, last := path.Split(strings.TrimRight(target, "/"))
-		if last == "" || last == "." || last == ".." || isReserved(last) {
-			return place{}, diskError("resolve", rel, ErrOutside)
-		}
+		next, last := path.Split(target)
 		parent, name = parent+next, last
+		if hasReserved(parent + name) {
+			return place{}, diskError("resolve", rel, ErrReserved)
+		}
+		if name == "" || name == "." || name == ".." {
+			return place{}, d.notAFile(parent + name)
+		}
 	}
 	return place{}, diskError("resolve", rel, ErrOutside)
+}
+
+// notAFile says why a link whose text can only mean a folder leads to no name for a file.
+func (d *disk) notAFile(rel string) error {
+	folder, err := d.folder(rel, true)
+	if err != nil {
+		return noParent(err)
+	}
+	folder.close()
+	return diskError("resolve", rel, ErrIsFolder)
 }
 
 // newPlace looks at name in folder. If it is a link to be followed, its text comes back instead.

@@ -126,7 +126,10 @@ func (d *disk) place(rel string, follow bool) (place, error) {
 			return place{}, diskError("resolve", rel, ErrOutside)
 		}
 		rel = path.Join(parent, text)
-		if rel == ".." || strings.HasPrefix(rel, "../") || isReserved(path.Base(rel)) {
+		if hasReserved(rel) {
+			return place{}, diskError("resolve", rel, ErrReserved)
+		}
+		if rel == "." || rel == ".." || strings.HasPrefix(rel, "../") {
 			return place{}, diskError("resolve", rel, ErrOutside)
 		}
 	}

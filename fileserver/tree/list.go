@@ -47,7 +47,7 @@ func (t *Tree) listed(ctx context.Context, p Path, folder dir, name string) (Ent
 	if err == nil && t.veil.overFile(m.stamp.Inode()) != nil {
 		m, err = t.look(ctx, child)
 	}
-	if err != nil || !m.isRegular() && !m.isFolder() && !m.isLink() {
+	if err != nil || m.isSpecial() {
 		return Entry{}, false
 	}
 	e := m.entry(name)

@@ -20,6 +20,7 @@ type meta struct {
 func (m *meta) isFolder() bool  { return m.mode.IsDir() }
 func (m *meta) isRegular() bool { return m.mode.IsRegular() }
 func (m *meta) isLink() bool    { return m.mode&fs.ModeSymlink != 0 }
+func (m *meta) isSpecial() bool { return !m.isFolder() && !m.isRegular() && !m.isLink() }
 
 // entry describes m under a name; the digest is for the caller to add.
 func (m *meta) entry(name string) Entry {

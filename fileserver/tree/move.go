@@ -136,8 +136,25 @@ func (t *Tree) findTransfer(ctx context.Context, m *transfer, x Transfer) (err e
 	if m.source.absent {
 		return fmt.Errorf("move %q: %w", m.fromPath.s, ErrNotExist)
 	}
-	m.target, err = t.certify(ctx, m.to, x.Destination != nil)
-	return err
+	if m.target, err = t.certify(ctx, m.to, x.Destination != nil); err != nil {
+		return err
+	}
+	return m.apart()
+}
+
+// apart makes sure that links do not make one of both names.
+func (m *transfer) apart() error {
+	err := notAbove(m.source.meta, m.to.dir)
+	if err == nil {
+		err = notAbove(m.target.meta, m.from.dir)
+	}
+	if m.from.key == m.to.key {
+		err = ErrSame
+	}
+	if err != nil {
+		return fmt.Errorf("from %q to %q: %w", m.fromPath.s, m.toPath.s, err)
+	}
+	return nil
 }
 
 // announce records what is about to be displaced.

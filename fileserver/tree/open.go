@@ -15,11 +15,15 @@ const openTriesMax = 8 // times a name that moves while it is looked at is looke
 // errAgain says that what was looked at was about to be put back, or moved: look again.
 var errAgain = errors.New("look again")
 
-// Stat returns what is at p without hashing: Digest is zero unless it is remembered. Links are followed as Open does.
+// Stat returns what is at p without hashing: Digest is zero unless it is remembered. Links are followed, and errors are those
+// of Open, but that a folder is none.
 func (t *Tree) Stat(ctx context.Context, p Path) (Entry, error) {
 	m, err := t.look(ctx, p)
 	if err != nil {
 		return Entry{}, err
+	}
+	if m.isSpecial() {
+		return Entry{}, fmt.Errorf("stat %q: %w", p.s, ErrSpecial)
 	}
 	e := m.entry(p.Base())
 	if rec, ok := t.hasher.known(m.stamp); ok && m.isRegular() {

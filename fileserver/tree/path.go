@@ -124,6 +124,16 @@ func checkName(name string) error {
 
 func isReserved(name string) bool { return strings.EqualFold(name, Reserved) }
 
+// hasReserved reports whether a name on the way along rel is reserved.
+func hasReserved(rel string) bool {
+	for name := range strings.SplitSeq(rel, "/") {
+		if isReserved(name) {
+			return true
+		}
+	}
+	return false
+}
+
 // Join returns the path of name inside p, with the refusals of Parse. name is not escaped.
 func (p Path) Join(name string) (Path, error) {
 	if err := checkName(name); err != nil {

@@ -75,9 +75,6 @@ func (t *Tree) removeLocked(p Path, at place, cur *current, a *area, id string, 
 	if err := c.allows(cur.entry(p.Base())); err != nil {
 		return err
 	}
-	if !cur.meta.isRegular() && !cur.meta.isFolder() && !cur.meta.isLink() {
-		return fmt.Errorf("remove %q: %w", p.s, ErrSpecial)
-	}
 	lift := t.veil.cover(nil, []key{at.key})
 	defer lift()
 	if err := moveTo(at.dir, at.name, a.stage, id); err != nil {
