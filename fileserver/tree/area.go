@@ -165,7 +165,7 @@ const idBytes = 16 + 4 + 8
 
 // idTime returns when an id was made.
 func idTime(id string) (time.Time, bool) {
-	if len(id) != idBytes {
+	if len(id) < idBytes {
 		return time.Time{}, false
 	}
 	n, err := strconv.ParseUint(id[:16], 16, 63)

@@ -68,6 +68,8 @@ func (t *Tree) retry(p Path, a *area, attempt func() error) error {
 		case err == nil:
 			t.stats.commits.Add(1)
 			return nil
+		case errors.Is(err, ErrUnsynced): // the change is made, whatever else is wrong
+			return err
 		case errors.Is(err, ErrNoSpace) && a != nil && a.versions.makeRoom(roomForNamesBytes):
 		case !errors.Is(err, errAgain):
 			return err
@@ -131,14 +133,9 @@ func (t *Tree) createLocked(p Path, at place, s *Staged, c Change) (rec hashing.
 		return rec, err
 	}
 	if err := s.name(at); err != nil {
-		if errors.Is(err, ErrExist) {
-			return rec, fmt.Errorf("%w: %w", errAgain, err)
-		}
-		return rec, noParent(err)
+		return rec, noParent(orTaken(err))
 	}
-	if err := failpoint("commit-created"); err != nil {
-		return rec, err
-	}
+	_ = failpoint("commit-created")
 	return t.remember(s)
 }
 
@@ -218,9 +215,7 @@ func (t *Tree) replace(ctx context.Context, p Path, at place, cur *current, s *S
 	if err := t.folders.sync(at.dir, at.key.folder); err != nil {
 		return Result{}, fmt.Errorf("replace %q: %w", p.s, err)
 	}
-	if err := failpoint("commit-synced"); err != nil {
-		return Result{}, err
-	}
+	_ = failpoint("commit-synced")
 	return Result{Entry: s.entry(p, rec)}, nil
 }
 
@@ -234,10 +229,11 @@ func (s *Staged) dress(cur *current) error {
 	if !changed {
 		return nil
 	}
-	if s.mine, err = s.h.stat(); err != nil {
+	if err := syncFile(s.h); err != nil {
 		return err
 	}
-	return syncFile(s.h)
+	s.mine, err = s.h.stat()
+	return err
 }
 
 func (t *Tree) replaceLocked(p Path, at place, cur *current, s *Staged, c Change) (rec hashing.Record, err error) {
@@ -259,12 +255,19 @@ func (t *Tree) replaceLocked(p Path, at place, cur *current, s *Staged, c Change
 	if err := t.swapIn(at, s); err != nil {
 		return rec, orMoved(err)
 	}
+	if rec, err = t.confirm(s, cur); err != nil {
+		return rec, t.swapBack(at, s, err)
+	}
+	return rec, nil
+}
+
+// confirm looks at what a swap displaced, and remembers what it brought.
+func (t *Tree) confirm(s *Staged, cur *current) (rec hashing.Record, err error) {
 	if err := failpoint("commit-exchanged"); err != nil {
 		return rec, err
 	}
-	same, err := t.unmoved(s.area.stage, s.id, cur)
-	if err != nil || !same {
-		return rec, errors.Join(t.swapBack(at, s), err)
+	if err := t.unmoved(s.area.stage, s.id, cur); err != nil {
+		return rec, err
 	}
 	if err := failpoint("commit-verified"); err != nil {
 		return rec, err
@@ -272,38 +275,71 @@ func (t *Tree) replaceLocked(p Path, at place, cur *current, s *Staged, c Change
 	return t.remember(s)
 }
 
-// swapIn exchanges s and its target. Where names cannot be exchanged, the target's name is free for a moment.
+// swapIn exchanges s and its target.
 func (t *Tree) swapIn(at place, s *Staged) error {
 	err := exchange(s.area.stage, s.id, at.dir, at.name)
-	if !errors.Is(err, errNoExchange) {
-		return err
+	if errors.Is(err, errNoExchange) {
+		return t.swapByRenames(at, s)
 	}
+	return err
+}
+
+// swapByRenames is swapIn where names cannot be exchanged: the target's name is free for a moment. A program that takes it
+// in that moment keeps it, and what had it before becomes a conflict copy.
+func (t *Tree) swapByRenames(at place, s *Staged) error {
 	spare := s.id + spareSuffix
 	if err := moveTo(at.dir, at.name, s.area.stage, spare); err != nil {
 		return err
 	}
-	if err := moveTo(s.area.stage, s.id, at.dir, at.name); err != nil {
-		return errors.Join(err, moveTo(s.area.stage, spare, at.dir, at.name))
+	err := failpoint("swap-emptied")
+	if err == nil {
+		err = orTaken(moveTo(s.area.stage, s.id, at.dir, at.name))
 	}
+	if err != nil {
+		t.returnTo(at, s.area, spare, s.mine.stamp.Inode())
+		return err
+	}
+	_ = failpoint("swap-filled")
 	return moveTo(s.area.stage, spare, s.area.stage, s.id)
 }
 
-// swapBack undoes an exchange that displaced something else than the Guard was shown. A third party that put its own file
-// there in between keeps it, as a conflict copy.
-func (t *Tree) swapBack(at place, s *Staged) error {
+// orTaken makes it a reason to look again that a name which was free is not.
+func orTaken(err error) error {
+	if errors.Is(err, ErrExist) {
+		return fmt.Errorf("%w: %w", errAgain, err)
+	}
+	return err
+}
+
+// returnTo gives a staged file its name in the tree back, or keeps it as a conflict copy if the name is taken. The upload
+// itself, known by its inode, is nothing to keep.
+func (t *Tree) returnTo(at place, a *area, id string, upload hashing.Inode) {
+	if moveTo(a.stage, id, at.dir, at.name) == nil {
+		return
+	}
+	if m, err := a.stage.stat(id); err == nil && m.stamp.Inode() == upload {
+		a.stage.removeAll(id)
+		return
+	}
+	t.keepAsConflict(at.dir, at.name, a, id)
+}
+
+// swapBack undoes a swap and returns why. A third party that put its own file there in between keeps it, as a conflict copy,
+// as does one whose file was displaced and cannot have its name back.
+func (t *Tree) swapBack(at place, s *Staged, why error) error {
 	t.stats.rollbacks.Add(1)
 	t.veil.undone.Add(1)
-	if err := t.swapIn(at, s); err != nil {
-		return err
-	}
-	m, err := s.area.stage.stat(s.id)
-	if err != nil {
-		return err
-	}
-	if m.stamp.Inode() == s.mine.stamp.Inode() {
-		return errAgain
+	err := t.swapIn(at, s)
+	if err == nil {
+		var m meta
+		if m, err = s.area.stage.stat(s.id); err == nil && m.stamp.Inode() == s.mine.stamp.Inode() {
+			return why
+		}
 	}
 	t.keepAsConflict(at.dir, at.name, s.area, s.id)
 	s.id = ""
+	if err != nil && !errors.Is(err, ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrUnstable, err)
+	}
 	return ErrUnstable
 }

@@ -157,15 +157,15 @@ func (t *Tree) placeFolder(ctx context.Context, from, to Path, at place, a *area
 		how: tookReplaced, staged: staged.stamp.Ino, displaced: cur.meta.stamp.Ino, digest: cur.digest, by: x.By, path: to.s,
 	}
 	swap := newID()
-	if err := a.stage.record(swap+recordSuffix, r.String()); err != nil {
-		return Result{}, err
-	}
 	if err := t.quarantine.admit(ctx); err != nil {
 		return Result{}, err
 	}
-	t.shape.Lock()
-	err = t.placeLocked(from, to, at, cur, a, id, swap, x)
-	t.shape.Unlock()
+	if err = a.stage.record(swap+recordSuffix, r.String()); err == nil {
+		s := &Staged{tree: t, area: a, id: swap, mine: staged}
+		t.shape.Lock()
+		err = t.placeLocked(from, to, at, cur, s, id, x)
+		t.shape.Unlock()
+	}
 	if err != nil || cur.absent {
 		_ = a.stage.unlink(swap + recordSuffix)
 		t.quarantine.leave()
@@ -179,11 +179,11 @@ func (t *Tree) placeFolder(ctx context.Context, from, to Path, at place, a *area
 		return Result{}, err
 	}
 	t.stats.commits.Add(1)
-	now, err := at.stat()
-	return Result{Entry: now.entry(to.Base()), Created: cur.absent}, err
+	return Result{Entry: staged.entry(to.Base()), Created: cur.absent}, nil
 }
 
-func (t *Tree) placeLocked(from, to Path, at place, cur *current, a *area, id, swap string, x Transfer) error {
+// placeLocked moves the folder id of the stage folder to its name, by way of s if that displaces something.
+func (t *Tree) placeLocked(from, to Path, at place, cur *current, s *Staged, id string, x Transfer) error {
 	if err := t.still(to, at, false); err != nil {
 		return err
 	}
@@ -200,24 +200,26 @@ func (t *Tree) placeLocked(from, to Path, at place, cur *current, a *area, id, s
 	}
 	lift := t.veil.cover(nil, []key{at.key})
 	defer lift()
+	stage := s.area.stage
 	if cur.absent {
-		return orMoved(moveTo(a.stage, id, at.dir, at.name))
+		return orMoved(orTaken(moveTo(stage, id, at.dir, at.name)))
 	}
-	if err := moveTo(a.stage, id, a.stage, swap); err != nil {
+	if err := moveTo(stage, id, stage, s.id); err != nil {
 		return err
 	}
-	staged := &Staged{tree: t, area: a, id: swap, mine: meta{}}
-	if staged.mine, err = a.stage.stat(swap); err != nil {
-		return err
+	_ = failpoint("copy-named")
+	if err = t.swapIn(at, s); err == nil {
+		if err = failpoint("copy-exchanged"); err == nil {
+			err = t.unmoved(stage, s.id, cur)
+		}
+		if err != nil {
+			err = t.swapBack(at, s, err)
+		}
 	}
-	if err := t.swapIn(at, staged); err != nil {
-		return errors.Join(err, moveTo(a.stage, swap, a.stage, id))
+	if err != nil && s.id != "" {
+		stage.removeAll(s.id)
 	}
-	same, err := t.unmoved(a.stage, swap, cur)
-	if err != nil || !same {
-		return errors.Join(t.swapBack(at, staged), err, moveTo(a.stage, swap, a.stage, id))
-	}
-	return nil
+	return orMoved(err)
 }
 
 // A folderCopy is a copy of a folder on its way. Links are copied as links; special files and the reserved name are left out.

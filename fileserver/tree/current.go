@@ -102,25 +102,31 @@ func (t *Tree) hold(ctx context.Context, c *current, tags bool) (err error) {
 	return nil
 }
 
-// unmoved reports whether what a change has just displaced, now called id in the stage folder, is what its Guard was shown.
-func (t *Tree) unmoved(stage dir, id string, c *current) (bool, error) {
-	m, err := stage.stat(id)
-	if err != nil {
-		return false, err
-	}
+// unmoved makes sure that what a change has just displaced, now called name in d, is what its Guard was shown. errAgain: it
+// is not.
+func (t *Tree) unmoved(d dir, name string, c *current) error {
+	m, err := d.stat(name)
 	switch {
+	case err != nil:
+		return orMoved(err)
 	case m.stamp.Inode() != c.meta.stamp.Inode():
-		return false, nil
+		return errAgain
 	case !c.h.ok():
-		return true, nil
+		return nil
 	case c.held:
-		return c.h.leaseHeld(), nil
+		if !c.h.leaseHeld() {
+			return errAgain
+		}
+		return nil
 	case m.stamp.Size != c.meta.stamp.Size || m.mtime != c.meta.mtime:
-		return false, nil
+		return errAgain
 	}
 	sum := hashing.NewHasher()
 	if err := t.hasher.feed(sum, c.h, m.stamp.Size, false); err != nil {
-		return false, nil
+		return errors.Join(errAgain, err)
 	}
-	return sum.Digest() == c.digest, nil
+	if sum.Digest() != c.digest {
+		return errAgain
+	}
+	return nil
 }

@@ -17,14 +17,10 @@ func syncFile(h handle) error {
 
 // syncFolder makes the names of a folder durable before a change is acknowledged.
 func syncFolder(d dir) error {
-	err := failpoint("sync-folder")
-	if err == nil {
-		err = d.sync()
+	if err := failpoint("sync-folder"); err != nil {
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnsynced, err)
-	}
-	return nil
+	return d.sync()
 }
 
 // A folderSyncer syncs folders for many changes at once: all that wait for the same folder share one fsync, which begins
@@ -46,7 +42,7 @@ type syncRound struct {
 	err  error // set before done is closed
 }
 
-// sync returns when an fsync of d, whose inode is given, that began after the call has ended.
+// sync returns when an fsync of d, whose inode is given, that began after the call has ended. A failure is ErrUnsynced.
 func (s *folderSyncer) sync(d dir, folder hashing.Inode) error {
 	q, round, lead := s.join(folder)
 	defer s.leave(q, folder)
@@ -58,7 +54,9 @@ func (s *folderSyncer) sync(d dir, folder hashing.Inode) error {
 	s.mu.Lock()
 	q.waiting = nil // whoever asks from here on needs the next round
 	s.mu.Unlock()
-	round.err = syncFolder(d)
+	if err := syncFolder(d); err != nil {
+		round.err = fmt.Errorf("%w: %w", ErrUnsynced, err)
+	}
 	q.turn.Unlock()
 	close(round.done)
 	return round.err

@@ -9,9 +9,6 @@ import (
 // Soak makes the tests that look for rare interleavings look for longer.
 var Soak = flag.Bool("soak", false, "run the random tests for a minute instead of moments")
 
-// ErrNoExchange is what a failpoint answers at "exchange" to play a filesystem that cannot swap two names.
-var ErrNoExchange = errNoExchange
-
 var hook atomic.Pointer[func(step string) error]
 
 func init() {
@@ -38,3 +35,6 @@ func HookFailpoint(fn func(step string) error) {
 	}
 	hook.Store(&fn)
 }
+
+// Unwatch gives back the watch queue of a tree that is not run: the user has few.
+func (t *Tree) Unwatch() { _ = t.watch.Close() }

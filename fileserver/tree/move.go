@@ -63,6 +63,8 @@ type transfer struct {
 	area     *area
 	id       string
 	record   record // of what is displaced at to
+	entry    Entry  // the source under its new name
+	late     error  // what went wrong after the move was made
 }
 
 func (m *transfer) close() {
@@ -88,7 +90,7 @@ func (t *Tree) moveOnce(ctx context.Context, from, to Path, x Transfer) (Result,
 		}
 	}
 	unlock := t.lockTransfer(m)
-	entry, err := t.moveLocked(m, x)
+	err = t.moveLocked(m, x)
 	unlock()
 	if err != nil {
 		t.retract(m)
@@ -105,7 +107,7 @@ func (t *Tree) moveOnce(ctx context.Context, from, to Path, x Transfer) (Result,
 			return Result{}, fmt.Errorf("move from %q: %w", from.s, err)
 		}
 	}
-	return Result{Entry: entry, Created: m.target.absent}, nil
+	return Result{Entry: m.entry, Created: m.target.absent}, m.late
 }
 
 // transfer finds both names and holds what is there.
@@ -172,7 +174,9 @@ func (t *Tree) announce(ctx context.Context, m *transfer, x Transfer) error {
 		// After the exchange the displaced file has the source's name for a moment; recovery must know which that was.
 		gone := m.record
 		gone.how, gone.path = tookMoved, m.fromPath.s
-		err = m.area.stage.record(m.id+movedSuffix, gone.String())
+		if err = failpoint("move-recorded"); err == nil {
+			err = m.area.stage.record(m.id+movedSuffix, gone.String())
+		}
 	}
 	if err != nil {
 		t.retract(m)
@@ -201,12 +205,13 @@ func (t *Tree) lockTransfer(m *transfer) (unlock func()) {
 	return t.lock(m.from.key, m.to.key)
 }
 
-func (t *Tree) moveLocked(m *transfer, x Transfer) (Entry, error) {
+// moveLocked makes the move, or fails and leaves everything as it was.
+func (t *Tree) moveLocked(m *transfer, x Transfer) error {
 	if err := t.transferStill(m); err != nil {
-		return Entry{}, err
+		return err
 	}
 	if err := x.allows(m.source.entry(m.fromPath.Base()), m.target.entry(m.toPath.Base())); err != nil {
-		return Entry{}, err
+		return err
 	}
 	lift := t.veil.cover(m.inodes(), []key{m.from.key, m.to.key})
 	defer lift()
@@ -217,14 +222,13 @@ func (t *Tree) moveLocked(m *transfer, x Transfer) (Entry, error) {
 		err = t.moveOver(m)
 	}
 	if err != nil {
-		return Entry{}, err
+		return err
 	}
 	if !x.ModTime.IsZero() && m.source.h.ok() {
-		if err := m.source.h.setModTime(x.ModTime); err != nil {
-			return Entry{}, err
-		}
+		m.late = m.source.h.setModTime(x.ModTime)
 	}
-	return t.moved(m)
+	t.moved(m)
+	return nil
 }
 
 func (t *Tree) transferStill(m *transfer) error {
@@ -251,81 +255,83 @@ func (m *transfer) inodes() []hashing.Inode {
 // moveIntoFree renames onto a name that nothing has.
 func (t *Tree) moveIntoFree(m *transfer) error {
 	if err := moveTo(m.from.dir, m.from.name, m.to.dir, m.to.name); err != nil {
-		if errors.Is(err, ErrExist) {
-			return fmt.Errorf("%w: %w", errAgain, err)
-		}
-		return orMoved(err)
+		return orMoved(orTaken(err))
 	}
-	if err := failpoint("move-moved"); err != nil {
-		return err
+	err := failpoint("move-moved")
+	if err == nil {
+		err = t.unmoved(m.to.dir, m.to.name, m.source)
 	}
-	same, err := t.unmoved(m.to.dir, m.to.name, m.source)
-	if err == nil && same {
+	if err == nil {
 		return nil
 	}
 	t.stats.rollbacks.Add(1)
 	t.veil.undone.Add(1)
-	return errors.Join(errAgain, err, moveTo(m.to.dir, m.to.name, m.from.dir, m.from.name))
+	_ = moveTo(m.to.dir, m.to.name, m.from.dir, m.from.name) // if the old name is taken, it stays under the new one
+	return err
 }
 
 // moveOver exchanges both names, so that the destination is never missing, and then stages what now has the source's name.
 func (t *Tree) moveOver(m *transfer) error {
 	err := exchange(m.from.dir, m.from.name, m.to.dir, m.to.name)
 	if errors.Is(err, errNoExchange) {
-		return t.moveOverGap(m)
+		return t.moveByRenames(m)
 	}
 	if err != nil {
 		return orMoved(err)
 	}
-	if err := failpoint("move-exchanged"); err != nil {
-		return err
+	if err = failpoint("move-exchanged"); err == nil {
+		err = errors.Join(t.unmoved(m.to.dir, m.to.name, m.source), t.unmoved(m.from.dir, m.from.name, m.target))
 	}
-	arrived, err1 := t.unmoved(m.to.dir, m.to.name, m.source)
-	left, err2 := t.unmoved(m.from.dir, m.from.name, m.target)
-	if !arrived || !left || err1 != nil || err2 != nil {
+	if err == nil {
+		err = moveTo(m.from.dir, m.from.name, m.area.stage, m.id)
+	}
+	if err != nil {
 		t.stats.rollbacks.Add(1)
 		t.veil.undone.Add(1)
-		return errors.Join(errAgain, err1, err2, exchange(m.from.dir, m.from.name, m.to.dir, m.to.name))
-	}
-	if err := moveTo(m.from.dir, m.from.name, m.area.stage, m.id); err != nil {
 		return errors.Join(err, exchange(m.from.dir, m.from.name, m.to.dir, m.to.name))
 	}
+	_ = failpoint("move-staged")
 	_ = m.area.stage.unlink(m.id + movedSuffix)
-	return failpoint("move-staged")
+	return nil
 }
 
-// moveOverGap is moveOver where names cannot be exchanged: the destination is missing for a moment.
-func (t *Tree) moveOverGap(m *transfer) error {
-	_ = m.area.stage.unlink(m.id + movedSuffix)
-	if err := moveTo(m.to.dir, m.to.name, m.area.stage, m.id); err != nil {
+// moveByRenames is moveOver where names cannot be exchanged: the destination is missing for a moment.
+func (t *Tree) moveByRenames(m *transfer) error {
+	spare := m.id + spareSuffix
+	if err := moveTo(m.to.dir, m.to.name, m.area.stage, spare); err != nil {
 		return orMoved(err)
 	}
-	left, err := t.unmoved(m.area.stage, m.id, m.target)
-	if err == nil && left {
-		if err = moveTo(m.from.dir, m.from.name, m.to.dir, m.to.name); err == nil {
-			return nil
-		}
+	err := failpoint("move-emptied")
+	if err == nil {
+		err = t.unmoved(m.area.stage, spare, m.target)
 	}
-	t.stats.rollbacks.Add(1)
-	t.veil.undone.Add(1)
-	return errors.Join(errAgain, err, moveTo(m.area.stage, m.id, m.to.dir, m.to.name))
+	if err == nil {
+		err = t.moveIntoFree(m)
+	}
+	if err != nil {
+		t.stats.rollbacks.Add(1)
+		t.veil.undone.Add(1)
+		t.returnTo(m.to, m.area, spare, hashing.Inode{})
+		return err
+	}
+	_ = m.area.stage.unlink(m.id + movedSuffix)
+	return moveTo(m.area.stage, spare, m.area.stage, m.id)
 }
 
 // moved describes the source under its new name, and remembers its digest for the stamp that the renaming gave it.
-func (t *Tree) moved(m *transfer) (Entry, error) {
+func (t *Tree) moved(m *transfer) {
 	now, err := m.to.stat()
-	if err != nil {
-		return Entry{}, err
+	if err != nil || now.stamp.Inode() != m.source.meta.stamp.Inode() {
+		now = m.source.meta // another program has had the new name since
 	}
-	e := now.entry(m.toPath.Base())
+	m.entry = now.entry(m.toPath.Base())
 	if !m.source.h.ok() {
-		return e, nil
+		return
 	}
-	e.Digest = m.source.digest
+	m.entry.Digest = m.source.digest
 	was, known := t.hasher.known(m.source.meta.stamp)
-	if known && m.source.held && m.source.h.leaseHeld() && now.stamp.Inode() == was.Stamp.Inode() {
+	if known && m.source.held && m.source.h.leaseHeld() {
 		was.Stamp, was.Certified = now.stamp, fineStamps()
 		t.hasher.index.Put(was)
 	}
-	return e, nil
 }

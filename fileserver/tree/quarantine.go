@@ -217,9 +217,7 @@ func (t *Tree) release(d *displaced, changed bool) {
 	case changed:
 		t.restoreConflict(d.area, d.id, d.record)
 	case d.keep && d.area.versions.ageMax >= 0:
-		if err := d.area.versions.take(d.area.stage, d.id); err != nil {
-			t.o.Log.Error("a replaced file could not be moved to the versions", "path", d.record.path, "error", err)
-		}
+		t.keepAsVersion(d.area, d.id, d.record.path)
 	default:
 		d.area.stage.removeAll(d.id)
 		_ = d.area.stage.unlink(d.id + recordSuffix)
@@ -228,17 +226,16 @@ func (t *Tree) release(d *displaced, changed bool) {
 
 // restoreConflict puts a staged file beside the name it had. If its folder is gone, it becomes a version.
 func (t *Tree) restoreConflict(a *area, id string, r record) {
-	at, err := t.disk.place(r.path, false)
+	at, err := t.placeOf(r)
 	if err != nil {
 		t.o.Log.Warn("a conflict copy has no folder to go to, it is kept as a version", "path", r.path, "error", err)
-		if err := a.versions.take(a.stage, id); err != nil {
-			t.o.Log.Error("a conflict copy could not be kept", "path", r.path, "error", err)
-		}
+		t.keepAsVersion(a, id, r.path)
 		return
 	}
 	defer at.close()
 	if r.how == tookRemoved && moveTo(a.stage, id, at.dir, at.name) == nil {
 		t.o.Log.Warn("a file was written to while it was removed: it is back", "path", r.path)
+		_ = failpoint("conflict-returned")
 		_ = a.stage.unlink(id + recordSuffix)
 		_ = syncFolder(at.dir)
 		return
@@ -246,24 +243,53 @@ func (t *Tree) restoreConflict(a *area, id string, r record) {
 	t.keepAsConflict(at.dir, at.name, a, id)
 }
 
+// placeOf finds the name that a record is about. It is that of a link only if a link came or went there: a file is replaced
+// through the links to it.
+func (t *Tree) placeOf(r record) (place, error) {
+	at, err := t.disk.place(r.path, false)
+	if err != nil || r.how != tookReplaced {
+		return at, err
+	}
+	m, err := at.stat()
+	if err != nil || !m.isLink() || m.stamp.Ino == r.staged || m.stamp.Ino == r.displaced {
+		return at, nil
+	}
+	at.close()
+	return t.disk.place(r.path, true)
+}
+
 // keepAsConflict gives a staged file a name beside name.
 func (t *Tree) keepAsConflict(folder dir, name string, a *area, id string) {
+	copyName, err := conflictTo(folder, name, a.stage, id)
+	if err != nil {
+		t.o.Log.Error("a conflict copy could not be made, it is kept as a version", "name", name, "error", err)
+		t.keepAsVersion(a, id, name)
+		return
+	}
+	_ = failpoint("conflict-named")
+	_ = a.stage.unlink(id + recordSuffix)
+	_ = syncFolder(folder)
+	t.stats.conflictCopies.Add(1)
+	t.o.Log.Warn("two writers met: the version that lost its name is kept beside it", "name", copyName)
+}
+
+// conflictTo moves a staged file to the first conflict name that is free.
+func conflictTo(folder dir, name string, stage dir, id string) (copyName string, err error) {
 	now := time.Now()
 	for n := range conflictTriesMax {
-		copyName := conflictName(name, now, n)
-		err := moveTo(a.stage, id, folder, copyName)
-		if errors.Is(err, fs.ErrExist) {
-			continue
+		copyName = conflictName(name, now, n)
+		if err = moveTo(stage, id, folder, copyName); !errors.Is(err, fs.ErrExist) {
+			break
 		}
-		if err != nil {
-			t.o.Log.Error("a conflict copy could not be made, its bytes stay in the stage folder", "name", copyName, "id", id, "error", err)
-			return
-		}
-		_ = a.stage.unlink(id + recordSuffix)
-		_ = syncFolder(folder)
-		t.stats.conflictCopies.Add(1)
-		t.o.Log.Warn("two writers met: the version that lost its name is kept beside it", "name", copyName)
-		return
+	}
+	return copyName, err
+}
+
+// keepAsVersion is where displaced files go that have no other place.
+func (t *Tree) keepAsVersion(a *area, id, name string) {
+	if err := a.versions.take(a.stage, id); err != nil {
+		t.o.Log.Error("a displaced file could not be moved to the versions, it is still in the stage folder",
+			"name", name, "id", id, "error", err)
 	}
 }
 

@@ -63,8 +63,9 @@ func (t *Tree) recoverStaged(a *area, id string) error {
 		t.o.Log.Warn("a file of unknown origin in the stage folder is kept as a version", "id", id, "error", err)
 		return a.versions.take(a.stage, id)
 	}
-	if r.staged != 0 && m.stamp.Ino == r.staged {
+	if m.stamp.Ino == r.staged || t.stillThere(r, m) {
 		a.stage.removeAll(id)
+		_ = failpoint("recover-dropped")
 		_ = a.stage.unlink(id + recordSuffix)
 		return nil
 	}
@@ -93,26 +94,42 @@ func (t *Tree) recoveredAsShown(a *area, id string, r record, m meta) bool {
 	return err == nil && ok && rec.Digest == r.digest
 }
 
-// recoverSpare settles an exchange that was made in three renames: the target is put back, or becomes what was displaced.
-func (t *Tree) recoverSpare(a *area, id string) error {
-	text, err := a.stage.readRecord(id + recordSuffix)
+// stillThere reports whether a file that was on its way out also has its name yet, as it does for a moment on filesystems
+// that cannot rename without replacing.
+func (t *Tree) stillThere(r record, m meta) bool {
+	at, err := t.placeOf(r)
 	if err != nil {
-		return a.versions.take(a.stage, id+spareSuffix)
-	}
-	r, err := parseRecord(text)
-	if err != nil {
-		return a.versions.take(a.stage, id+spareSuffix)
-	}
-	at, err := t.disk.place(r.path, true)
-	if err != nil {
-		return a.versions.take(a.stage, id+spareSuffix)
+		return false
 	}
 	defer at.close()
-	err = moveTo(a.stage, id+spareSuffix, at.dir, at.name)
-	if errors.Is(err, ErrExist) {
-		return moveTo(a.stage, id+spareSuffix, a.stage, id)
+	now, err := at.stat()
+	return err == nil && now.stamp.Inode() == m.stamp.Inode()
+}
+
+// recoverSpare settles an exchange that was made by renames: the target is put back, or becomes what was displaced.
+func (t *Tree) recoverSpare(a *area, id string) error {
+	spare := id + spareSuffix
+	text, err := a.stage.readRecord(id + recordSuffix)
+	var r record
+	if err == nil {
+		r, err = parseRecord(text)
 	}
-	return err
+	if err != nil {
+		return moveTo(a.stage, spare, a.stage, newID())
+	}
+	at, err := t.placeOf(r)
+	if err == nil {
+		defer at.close()
+		if moveTo(a.stage, spare, at.dir, at.name) == nil {
+			return nil
+		}
+	}
+	// The name is taken, by the upload or by another program: what came out of it is what the change displaced.
+	if m, err := a.stage.stat(id); err == nil && m.stamp.Ino == r.staged {
+		a.stage.removeAll(id)
+		_ = failpoint("recover-emptied")
+	}
+	return moveTo(a.stage, spare, a.stage, id)
 }
 
 // finishMoves ends the moves that had exchanged two names, but not yet taken the displaced file from the source's name.
@@ -144,5 +161,6 @@ func (t *Tree) finishMove(a *area, id string, r record) {
 		if err := moveTo(at.dir, at.name, a.stage, id); err != nil {
 			t.o.Log.Error("a move that a crash interrupted could not be finished", "path", r.path, "error", err)
 		}
+		_ = failpoint("recover-moved")
 	}
 }

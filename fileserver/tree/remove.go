@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"freshet/hashing"
 )
 
 // Remove moves what is at p to the versions: a file, a link (not what it leads to), or a folder with all it holds, in one
@@ -32,15 +34,14 @@ func (t *Tree) removeOnce(ctx context.Context, p Path, c Change) error {
 	defer cur.close()
 	r := record{how: tookRemoved, displaced: cur.meta.stamp.Ino, digest: cur.digest, by: c.By, path: p.s}
 	id := newID()
-	if err := a.stage.record(id+recordSuffix, r.String()); err != nil {
-		return err
-	}
 	if err := t.quarantine.admit(ctx); err != nil {
 		return err
 	}
-	unlock := t.lockFor(cur, at.key)
-	err = t.removeLocked(p, at, cur, a, id, c)
-	unlock()
+	if err = a.stage.record(id+recordSuffix, r.String()); err == nil {
+		unlock := t.lockFor(cur, at.key)
+		err = t.removeLocked(p, at, cur, a, id, c)
+		unlock()
+	}
 	if err != nil {
 		_ = a.stage.unlink(id + recordSuffix)
 		t.quarantine.leave()
@@ -77,17 +78,22 @@ func (t *Tree) removeLocked(p Path, at place, cur *current, a *area, id string, 
 	}
 	lift := t.veil.cover(nil, []key{at.key})
 	defer lift()
+	if err := failpoint("remove-recorded"); err != nil {
+		return err
+	}
 	if err := moveTo(at.dir, at.name, a.stage, id); err != nil {
 		return orMoved(err)
 	}
-	if err := failpoint("remove-moved"); err != nil {
-		return err
+	err := failpoint("remove-moved")
+	if err == nil {
+		err = t.unmoved(a.stage, id, cur)
 	}
-	same, err := t.unmoved(a.stage, id, cur)
-	if err != nil || !same {
-		return errors.Join(t.putBack(at, a, id), err)
+	if err != nil {
+		t.stats.rollbacks.Add(1)
+		t.veil.undone.Add(1)
+		t.returnTo(at, a, id, hashing.Inode{})
 	}
-	return nil
+	return err
 }
 
 // unchanged makes sure, under the lock, that a name still leads to what was looked at before. Only what a Guard can be shown
@@ -107,21 +113,6 @@ func (t *Tree) unchanged(at place, cur *current) error {
 		return errAgain
 	}
 	return nil
-}
-
-// putBack returns what was moved to the stage folder to its name, or keeps it as a conflict copy if the name is taken.
-func (t *Tree) putBack(at place, a *area, id string) error {
-	t.stats.rollbacks.Add(1)
-	t.veil.undone.Add(1)
-	err := moveTo(a.stage, id, at.dir, at.name)
-	if errors.Is(err, ErrExist) {
-		t.keepAsConflict(at.dir, at.name, a, id)
-		return errAgain
-	}
-	if err != nil {
-		return err
-	}
-	return errAgain
 }
 
 // Mkdir makes a folder. Errors: the Guard's, ErrExist, ErrNoParent.
@@ -177,9 +168,7 @@ func (t *Tree) mkdirLocked(p Path, at place, c Change) (meta, error) {
 	if err := at.dir.mkdir(at.name, newFolderMode); err != nil {
 		return meta{}, noParent(err)
 	}
-	if err := failpoint("mkdir-made"); err != nil {
-		return meta{}, err
-	}
+	_ = failpoint("mkdir-made")
 	return at.stat()
 }
 

@@ -271,12 +271,16 @@ func (s *Staged) link(r record) error {
 	if err := s.area.stage.record(id+recordSuffix, r.String()); err != nil {
 		return err
 	}
-	var err error
-	if s.id == "" {
+	err := failpoint("commit-announced")
+	switch {
+	case err != nil:
+	case s.id == "":
 		err = s.area.stage.link(s.h, id)
-	} else {
-		err = moveTo(s.area.stage, s.id, s.area.stage, id)
-		_ = s.area.stage.unlink(s.id + recordSuffix)
+	default:
+		if err = moveTo(s.area.stage, s.id, s.area.stage, id); err == nil {
+			_ = failpoint("commit-renamed")
+			_ = s.area.stage.unlink(s.id + recordSuffix)
+		}
 	}
 	if err != nil {
 		_ = s.area.stage.unlink(id + recordSuffix)
@@ -294,6 +298,7 @@ func (s *Staged) name(at place) error {
 	if err := moveTo(s.area.stage, s.id, at.dir, at.name); err != nil {
 		return err
 	}
+	_ = failpoint("commit-named")
 	_ = s.area.stage.unlink(s.id + recordSuffix)
 	s.id = ""
 	return nil

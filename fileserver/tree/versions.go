@@ -57,23 +57,25 @@ func (v *versions) load() error {
 	return nil
 }
 
-// take moves a displaced file and its record in from the stage folder.
+// take moves a displaced file and its record in from the stage folder, the record first: a file whose record is not beside
+// it in the stage folder is a version on its way.
 func (v *versions) take(stage dir, id string) error {
 	bytes := stage.usage(id)
+	err := moveTo(stage, id+recordSuffix, v.dir, id+recordSuffix)
+	if err != nil && !errors.Is(err, ErrNotExist) {
+		return err
+	}
+	_ = failpoint("version-recorded")
 	if err := moveTo(stage, id, v.dir, id); err != nil {
 		return err
 	}
-	err := moveTo(stage, id+recordSuffix, v.dir, id+recordSuffix)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	at, _ := slices.BinarySearchFunc(v.kept, id, func(k version, id string) int { return strings.Compare(k.id, id) })
 	v.kept = slices.Insert(v.kept, at, version{id, bytes})
 	v.bytes += bytes
 	v.trim(time.Now())
-	if errors.Is(err, ErrNotExist) {
-		return nil
-	}
-	return err
+	return nil
 }
 
 // trimNow drops what is too old.
