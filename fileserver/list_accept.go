@@ -13,7 +13,8 @@ type acceptRange struct {
 	thousandths int    // the weight: 0 to 1000
 }
 
-// listingOffers are the representations of a folder in the order in which they are preferred if the client has no preference.
+// listingOffers are the representations of a folder in the order in which they are preferred if the client has no
+// preference.
 var listingOffers = []struct {
 	format          listingFormat
 	family, subtype string
@@ -23,11 +24,11 @@ var listingOffers = []struct {
 	{listingText, "text", "plain"},
 }
 
-// negotiateListing picks the representation of a folder from the lines of the Accept field, by RFC 9110 section 12.5.1: of
-// several ranges that match a type the most specific one gives its weight, and the type of most weight wins. Between equal
-// weights the type that was asked for more specifically wins, so that "application/json, */*" gets JSON, and then the order
-// HTML, JSON, text. Ranges that are malformed, or have parameters other than charset=utf-8, are ignored. Without a field, or
-// if nothing that is asked for can be had, the answer is HTML.
+// negotiateListing picks the representation of a folder from the lines of the Accept field, by RFC 9110 section
+// 12.5.1: of several ranges that match a type the most specific one gives its weight, and the type of most weight
+// wins. Between equal weights the type that was asked for more specifically wins, so that "application/json, */*"
+// gets JSON, and then the order HTML, JSON, text. Ranges that are malformed, or have parameters other than
+// charset=utf-8, are ignored. Without a field, or if nothing that is asked for can be had, the answer is HTML.
 func negotiateListing(acceptLines []string) listingFormat {
 	var ranges []acceptRange
 	for _, line := range acceptLines {
@@ -47,8 +48,8 @@ func negotiateListing(acceptLines []string) listingFormat {
 	return best
 }
 
-// weightOf returns the weight that ranges give to a type, and how specific the range is that gives it. Of ranges that are the
-// same the first counts.
+// weightOf returns the weight that ranges give to a type, and how specific the range is that gives it. Of ranges that
+// are the same the first counts.
 func weightOf(ranges []acceptRange, family, subtype string) (weight, rank int) {
 	for _, r := range ranges {
 		n := 0

@@ -23,15 +23,15 @@ type pageFrame struct {
 // A folderPage is what web.PageFolder shows.
 type folderPage struct {
 	pageFrame
-	Crumbs  []crumb
-	Name    shownName
-	Notice  *noticeView
-	Action  string // where the forms go
-	Beyond  bool   // there are entries, but none behind the cursor
-	Count   string
-	Pager   *pager // nil if all is on one page
-	Sorters []sorter
-	Rows    []folderRow
+	Crumbs []crumb
+	Name   shownName
+	Notice *noticeView
+	Action string // where the forms go
+	Beyond bool   // there are entries, but none behind the cursor
+	Count  string
+	Pager  *pager // nil if all is on one page
+	Heads  []columnHead
+	Rows   []folderRow
 }
 
 // A crumb is a folder on the way to the one that is shown.
@@ -49,8 +49,8 @@ type noticeView struct {
 // A pager has the references of other pages, empty where there is none.
 type pager struct{ First, Previous, Range, Next, Last string }
 
-// A sorter is the head of a column: the link that sorts by it, and the order if it is the one in use.
-type sorter struct{ Class, Label, URL, Order string }
+// A columnHead is the head of a column: the link that sorts by it, and the order if it is the one in use.
+type columnHead struct{ Class, Label, URL, Order string }
 
 // A folderRow is one entry.
 type folderRow struct {
@@ -73,10 +73,10 @@ func renderHTML(w io.Writer, p tree.Path, window listingWindow, q listingQuery, 
 		Crumbs:    crumbsTo(p, page),
 		Name:      showFolder(folderName(p, page)),
 		Action:    p.URL(true),
-		Beyond:    len(window.items) > 0,
-		Count:     countOf(len(window.items)),
+		Beyond:    len(window.entries) > 0,
+		Count:     countOf(len(window.entries)),
 		Pager:     pagerOf(&window, q),
-		Sorters:   sortersOf(q),
+		Heads:     columnHeads(q),
 	}
 	if n := page.Notice; n != nil {
 		v.Notice = &noticeView{Title: plainText(n.Title), Text: textParts(n.Text), Offers: n.Offers}
@@ -84,7 +84,7 @@ func renderHTML(w io.Writer, p tree.Path, window listingWindow, q listingQuery, 
 	shown := window.shown()
 	v.Rows = make([]folderRow, len(shown))
 	for i := range shown {
-		v.Rows[i] = rowOf(shown[i].entry, page.Now.Location())
+		v.Rows[i] = rowOf(shown[i], page.Now.Location())
 	}
 	return renderPage(w, web.PageFolder, v)
 }
@@ -139,9 +139,9 @@ func crumbsTo(p tree.Path, page pageContext) []crumb {
 	return append(crumbsTo(up, page), crumb{Name: showFolder(folderName(up, page)), URL: up.URL(true)})
 }
 
-// sortersOf returns the heads of the columns. A column that is not in use sorts first the way that is asked for most: names
-// upwards, the newest and the largest first.
-func sortersOf(q listingQuery) []sorter {
+// columnHeads returns the heads of the columns. A column that is not in use sorts first the way that is asked for
+// most: names upwards, the newest and the largest first.
+func columnHeads(q listingQuery) []columnHead {
 	columns := []struct {
 		by           sortKey
 		class, label string
@@ -152,29 +152,29 @@ func sortersOf(q listingQuery) []sorter {
 		{"", "version", "Version", false},
 		{sortBySize, "size", "Size", true},
 	}
-	var sorters []sorter
+	var heads []columnHead
 	for _, c := range columns {
-		s := sorter{Class: c.class, Label: c.label}
+		h := columnHead{Class: c.class, Label: c.label}
 		next := listingQuery{Sort: c.by, Descending: c.descending, Limit: q.Limit}
 		if c.by == q.Sort {
 			next.Descending = !q.Descending
-			s.Order = "ascending"
+			h.Order = "ascending"
 			if q.Descending {
-				s.Order = "descending"
+				h.Order = "descending"
 			}
 		}
 		if c.by != "" {
-			s.URL = next.link()
+			h.URL = next.link()
 		}
-		sorters = append(sorters, s)
+		heads = append(heads, h)
 	}
-	return sorters
+	return heads
 }
 
-// pagerOf returns the links to the other pages of window, or nil if it holds all. The pages meet where those that the next
-// links lead to do, as long as nothing is added or removed.
+// pagerOf returns the links to the other pages of window, or nil if it holds all. The pages meet where those that the
+// next links lead to do, as long as nothing is added or removed.
 func pagerOf(window *listingWindow, q listingQuery) *pager {
-	n, rows := len(window.items), window.limit
+	n, rows := len(window.entries), window.limit
 	if window.from == 0 && window.to == n {
 		return nil
 	}
@@ -182,7 +182,7 @@ func pagerOf(window *listingWindow, q listingQuery) *pager {
 		if count <= 0 {
 			return q.after(nil).link()
 		}
-		return q.after(cursorBehind(&window.items[count-1])).link()
+		return q.after(cursorBehind(window.entries[count-1], q.Sort)).link()
 	}
 	pg := &pager{Range: fmt.Sprintf("%d–%d of %d", window.from+1, window.to, n)}
 	if window.from == window.to {

@@ -12,12 +12,14 @@ import (
 
 // renderJSON writes a listing as one JSON object:
 //
-//	{"path":"/docs/","entries":[{"n":"a.txt","k":"f","size":12,"mtime":"2026-11-22T13:00:00.5Z","etag":"\"…\""}],"next":null}
+//	{"path":"/docs/","entries":[{"n":"a.txt","k":"f","size":12,"mtime":"2026-11-22T13:00:00.5Z","etag":"\"…\""}],
+//	"next":null}
 //
-// path is the folder's, not escaped. In an entry, n is the name and k the kind: f for a file, x for one with an execute bit, d
-// for a folder, l for a link, which is described as a link whatever it leads to. target is the text of a link. size, in bytes,
-// is that of a file; mtime is in RFC 3339 form, in UTC, and left out if it has a year of more than four digits; etag is left
-// out while it is not known. What is not valid UTF-8 stands in base64 (RFC 4648 section 4) under path64, n64 or target64.
+// path is the folder's, not escaped. In an entry, n is the name and k the kind: f for a file, x for one with an
+// execute bit, d for a folder, l for a link, which is described as a link whatever it leads to. target is the text of
+// a link. size, in bytes, is that of a file; mtime is in RFC 3339 form, in UTC, and left out if it has a year of more
+// than four digits; etag is left out while it is not known. What is not valid UTF-8 stands in base64 (RFC 4648
+// section 4) under path64, n64 or target64.
 //
 // next is null, or the reference of the listing that goes on behind the last entry, relative to the folder's URL.
 func renderJSON(w io.Writer, p tree.Path, window listingWindow, q listingQuery) error {
@@ -25,14 +27,14 @@ func renderJSON(w io.Writer, p tree.Path, window listingWindow, q listingQuery) 
 	if !p.IsRoot() {
 		folder += "/"
 	}
-	b := make([]byte, 0, listingChunkBytes+4<<10) // no entry is longer than the margin, but a long target may make it grow
+	b := make([]byte, 0, listingChunkBytes+listingMarginBytes)
 	b = appendJSONText(append(b, '{'), "path", folder)
 	b = append(b, `,"entries":[`...)
-	for i, item := range window.shown() {
+	for i, e := range window.shown() {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendJSONEntry(b, item.entry)
+		b = appendJSONEntry(b, e)
 		if len(b) >= listingChunkBytes {
 			if _, err := w.Write(b); err != nil {
 				return err
@@ -41,16 +43,17 @@ func renderJSON(w io.Writer, p tree.Path, window listingWindow, q listingQuery) 
 		}
 	}
 	b = append(b, `],"next":`...)
-	if window.to == len(window.items) {
+	if window.to == len(window.entries) {
 		b = append(b, "null"...)
 	} else {
-		b = appendJSONString(b, q.after(cursorBehind(&window.items[window.to-1])).link())
+		b = appendJSONString(b, q.after(cursorBehind(window.entries[window.to-1], q.Sort)).link())
 	}
 	_, err := w.Write(append(b, "}\n"...))
 	return err
 }
 
-// appendJSONEntry is written by hand because encoding/json takes several times as long, and large folders are listed often.
+// appendJSONEntry is written by hand because encoding/json takes several times as long, and large folders are listed
+// often.
 func appendJSONEntry(b []byte, e *tree.Entry) []byte {
 	b = appendJSONText(append(b, '{'), "n", e.Name)
 	b = append(b, `,"k":"`...)
@@ -74,7 +77,8 @@ func appendJSONEntry(b []byte, e *tree.Entry) []byte {
 	return append(b, '}')
 }
 
-// appendJSONText appends "key":"s", or "key64" with s in base64 if it is not valid UTF-8 and so cannot be a JSON string.
+// appendJSONText appends "key":"s", or "key64" with s in base64 if it is not valid UTF-8 and so cannot be a JSON
+// string.
 func appendJSONText(b []byte, key, s string) []byte {
 	b = append(b, '"')
 	b = append(b, key...)

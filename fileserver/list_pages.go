@@ -24,8 +24,9 @@ type problemPage struct {
 	Root                  shownName
 }
 
-// renderProblemPage writes the page that tells a browser why its request was refused: what happened, why, and in next what to
-// do about it. detail and next may be empty. Names in the texts need no care: they are shown with their marks.
+// renderProblemPage writes the page that tells a browser why its request was refused: what happened, why, and in next
+// what to do about it. detail and next may be empty. Names in the texts need no care: they are shown with their
+// marks.
 func renderProblemPage(w io.Writer, status int, title, detail, next string, page pageContext) error {
 	return renderPage(w, web.PageProblem, problemPage{
 		pageFrame: frameOf(plainText(title), page, false),
@@ -48,15 +49,16 @@ type uploadConflict struct {
 // A conflictPage is what web.PageConflict shows.
 type conflictPage struct {
 	pageFrame
-	Crumbs            []crumb
-	Name              shownName
-	What              string // the end of the sentence that begins with Name
-	Several           bool   // the form may have had other files
-	Saved             []shownName
-	SavedMore         int
-	Current           *currentVersion // nil if there is no file of that name
-	KeepBoth, Replace *uploadForm     // nil if that is not to be had
-	Folder            string
+	Crumbs    []crumb
+	Name      shownName
+	What      string // the end of the sentence that begins with Name
+	Several   bool   // the form may have had other files
+	Saved     []shownName
+	SavedMore int
+	Current   *currentVersion // nil if there is no file of that name
+	KeepBoth  *uploadForm
+	Replace   *uploadForm // nil if that is not to be had
+	Folder    string
 }
 
 // A currentVersion is the file that was not overwritten.
@@ -65,10 +67,10 @@ type currentVersion struct{ Size, Modified, ModifiedUTC, Version, Tag, URL strin
 // An uploadForm is a way to send the file again.
 type uploadForm struct{ Action, Heading, Text, As, Button, Version, Tag string }
 
-// renderConflictPage writes the page that answers a refused file of an upload form to the folder at p. It shows what has the
-// name now and offers two forms that work without JavaScript: the upload under another name, once more on condition that the
-// name is free, and in place of the version that is shown, on condition that it is still that one. The latter is not offered
-// while the tag is unknown, nor for a name that a browser's form cannot send.
+// renderConflictPage writes the page that answers a refused file of an upload form to the folder at p. It shows what
+// has the name now and offers two forms that work without JavaScript: the upload under another name, once more on
+// condition that the name is free, and in place of the version that is shown, on condition that it is still that one.
+// The latter is not offered while the tag is unknown, nor for a name that a browser's form cannot send.
 func renderConflictPage(w io.Writer, p tree.Path, c uploadConflict, page pageContext) error {
 	name := showFile(c.Name)
 	v := conflictPage{
@@ -133,8 +135,8 @@ func (c *uploadConflict) replace(folder string) *uploadForm {
 	return &uploadForm{Action: folder, As: c.Name, Version: shortVersion(e.ETag()), Tag: e.ETag()}
 }
 
-// keepBothName returns a name for a second file of that name: "menu (yours 2026-11-22 14.02).md". It fits tree.NameBytesMax
-// and can be sent by a form.
+// keepBothName returns a name for a second file of that name: "menu (yours 2026-11-22 14.02).md". It fits
+// tree.NameBytesMax and can be sent by a form.
 func keepBothName(name string, now time.Time) string {
 	stem, ext := splitExtension(formName(name))
 	ext = now.Format(" (yours 2006-01-02 15.04)") + ext
@@ -145,8 +147,8 @@ func keepBothName(name string, now time.Time) string {
 	return stem + ext
 }
 
-// formName returns name with an underscore for what does not arrive as it was sent: bytes that are not UTF-8, which a page
-// cannot hold, and controls, of which browsers rewrite some.
+// formName returns name with an underscore for what does not arrive as it was sent: bytes that are not UTF-8, which a
+// page cannot hold, and controls, of which browsers rewrite some.
 func formName(name string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {

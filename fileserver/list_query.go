@@ -11,13 +11,15 @@ import (
 )
 
 const (
-	// htmlRowsMax is the most rows that one page of a folder has, and how many it has unless the query asks for fewer.
+	// htmlRowsMax is the most rows that one page of a folder has, and how many it has unless the query asks for
+	// fewer.
 	htmlRowsMax = 1000
 	// listingLimitMax is the largest limit a query may ask for: more entries than a folder can be listed with.
 	listingLimitMax = 1 << 30
 )
 
-// errListingQuery is wrapped by every error of parseListingQuery; its text is fit to be shown to whoever sent the query.
+// errListingQuery is wrapped by every error of parseListingQuery; its text is fit to be shown to whoever sent the
+// query.
 var errListingQuery = errors.New("not a listing that can be asked for")
 
 // A sortKey is what a listing is sorted by.
@@ -29,8 +31,8 @@ const (
 	sortByTime sortKey = "mtime"
 )
 
-// A listingQuery says which part of a folder is listed and in what order. The zero value is not one: parseListingQuery of
-// nothing is.
+// A listingQuery says which part of a folder is listed and in what order. The zero value is not one:
+// parseListingQuery of nothing is.
 type listingQuery struct {
 	Sort       sortKey
 	Descending bool
@@ -38,17 +40,17 @@ type listingQuery struct {
 	After      *cursor // nil: from the beginning
 }
 
-// A cursor is a place in a listing: just behind an entry, whether or not that entry still exists. Because it says what the
-// entry was sorted by and not how many came before, whoever follows next links meets every entry that stays as it is exactly
-// once, whatever else comes and goes in between.
+// A cursor is a place in a listing: just behind an entry, whether or not that entry still exists. Because it says
+// what the entry was sorted by and not how many came before, whoever follows next links meets every entry that stays
+// as it is exactly once, whatever else comes and goes in between.
 type cursor struct {
 	Group groupKind
 	Value int64 // size in bytes, or nanoseconds since 1970
 	Name  string
 }
 
-// parseListingQuery reads the query of a folder's URL: sort=name|size|mtime, dir=asc|desc, limit, and after, a cursor from an
-// earlier listing in the same order. Other keys are ignored. Errors are errListingQuery.
+// parseListingQuery reads the query of a folder's URL: sort=name|size|mtime, dir=asc|desc, limit, and after, a cursor
+// from an earlier listing in the same order. Other keys are ignored. Errors are errListingQuery.
 func parseListingQuery(values url.Values) (listingQuery, error) {
 	q := listingQuery{Sort: sortByName}
 	for _, key := range []string{"sort", "dir", "limit", "after"} {
@@ -93,8 +95,8 @@ func parseLimit(s string) (int, error) {
 	return int(n), nil
 }
 
-// parseCursor reads what cursor.text writes: "d" or "f" for folders and others, the value unless the order is by name, a dot,
-// and the name.
+// parseCursor reads what cursor.text writes: "d" or "f" for folders and others, the value unless the order is by
+// name, a dot, and the name.
 func parseCursor(s string, by sortKey) (cursor, error) {
 	bad := fmt.Errorf("%w: after is not a place in a listing by %s", errListingQuery, by)
 	head, name, ok := strings.Cut(s, ".")
@@ -127,18 +129,14 @@ func (c cursor) text(by sortKey) string {
 	return string(c.Group) + strconv.FormatInt(c.Value, 10) + "." + c.Name
 }
 
-// placeOf returns where c is in a listing sorted by by.
-func placeOf(c *cursor, by sortKey) sortItem {
-	item := sortItem{group: c.Group, name: c.Name, key: string(appendNaturalKey(nil, c.Name))}
-	if by != sortByName {
-		item.value = c.Value
-	}
-	return item
+// place returns where c is in the listing that it is a cursor of.
+func (c *cursor) place() place {
+	return place{group: c.Group, value: c.Value, key: appendNaturalKey(nil, c.Name), name: c.Name}
 }
 
-// cursorBehind returns the place just behind item.
-func cursorBehind(item *sortItem) *cursor {
-	return &cursor{Group: item.group, Value: item.value, Name: item.name}
+// cursorBehind returns the place just behind e in a listing sorted by by.
+func cursorBehind(e *tree.Entry, by sortKey) *cursor {
+	return &cursor{Group: groupOf(e), Value: sortValue(e, by), Name: e.Name}
 }
 
 // link returns the reference, relative to the folder, of the listing that q asks for: "./" or "?sort=size&after=…".

@@ -13,19 +13,19 @@ import (
 //	a.txt
 //	latest/ →
 //
-// A folder has a slash behind its name, and what is reached through a link has " →" behind that; a link that leads nowhere,
-// or where the server does not follow, has the arrow too. The name is as on disk but for these, which are percent-encoded
-// byte by byte so that a line is always one name and names can be read back: bytes that are not UTF-8, every character that
-// the page shows as a mark (controls, direction and format characters, separators, blanks at either end), the percent sign and
-// the arrow.
+// A folder has a slash behind its name, and what is reached through a link has " →" behind that; a link that leads
+// nowhere, or where the server does not follow, has the arrow too. The name is as on disk but for these, which are
+// percent-encoded byte by byte so that a line is always one name and names can be read back: bytes that are not
+// UTF-8, every character that the page shows as a mark (controls, direction and format characters, separators, blanks
+// at either end), the percent sign and the arrow.
 func renderText(w io.Writer, window listingWindow) error {
-	b := make([]byte, 0, listingChunkBytes+4<<10) // a line has at most 3*NameBytesMax bytes and its marks
-	for _, item := range window.shown() {
-		b = appendTextName(b, item.name)
-		if item.group == groupFolders {
+	b := make([]byte, 0, listingChunkBytes+listingMarginBytes)
+	for _, e := range window.shown() {
+		b = appendTextName(b, e.Name)
+		if groupOf(e) == groupFolders {
 			b = append(b, '/')
 		}
-		if item.entry.Kind == tree.KindLink {
+		if e.Kind == tree.KindLink {
 			b = append(b, " →"...)
 		}
 		if b = append(b, '\n'); len(b) >= listingChunkBytes {

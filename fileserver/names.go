@@ -11,22 +11,22 @@ import (
 const (
 	// extensionBytesMax is the longest ending, dot included, that is taken for the extension of a name.
 	extensionBytesMax = 16
-	// longNameRunes is the length from which a name is given with its end apart, so that a page that has no room for all of
-	// it can cut it in the middle.
+	// longNameRunes is the length from which a name is given with its end apart, so that a page that has no room for
+	// all of it can cut it in the middle.
 	longNameRunes = 28
 	// tailRunes is how much of the stem stays with the extension when a long name is cut.
 	tailRunes = 6
 )
 
-// A namePart is a piece of a name as a person may safely be shown it. A mark stands for one character that cannot be seen or
-// changes how the rest reads, or for one byte that is not UTF-8: ⟦RLO⟧, ⟦LF⟧, ⟦U+2061⟧, ⟦FF⟧.
+// A namePart is a piece of a name as a person may safely be shown it. A mark stands for one character that cannot be
+// seen or changes how the rest reads, or for one byte that is not UTF-8: ⟦RLO⟧, ⟦LF⟧, ⟦U+2061⟧, ⟦FF⟧.
 type namePart struct {
 	Text string
 	Mark bool
 }
 
-// A shownName is the name of a file or folder in the parts that a page isolates from each other, so that no direction of
-// writing moves the extension away from the end.
+// A shownName is the name of a file or folder in the parts that a page isolates from each other, so that no direction
+// of writing moves the extension away from the end.
 type shownName struct {
 	Stem, Tail, Ext []namePart // Tail is the end of a long stem
 	Full            string     // the whole of a long name, with its marks as text
@@ -69,8 +69,8 @@ func joinParts(parts []namePart) string {
 	return b.String()
 }
 
-// splitExtension cuts name before its last dot. A name that begins with its only dot has no extension, and neither has one
-// whose last dot is followed by nothing, by a space or by more than extensionBytesMax bytes.
+// splitExtension cuts name before its last dot. A name that begins with its only dot has no extension, and neither
+// has one whose last dot is followed by nothing, by a space or by more than extensionBytesMax bytes.
 func splitExtension(name string) (stem, ext string) {
 	i := strings.LastIndexByte(name, '.')
 	if i <= 0 || i == len(name)-1 || len(name)-i > extensionBytesMax || strings.ContainsRune(name[i:], ' ') {
@@ -79,16 +79,16 @@ func splitExtension(name string) (stem, ext string) {
 	return name[:i], name[i:]
 }
 
-// splitTail cuts a long stem so that its last few characters can be kept in sight. Only an end of letters that neither join
-// nor combine with what is before them is cut off, and only in a name that is written from left to right throughout:
-// elsewhere a cut would change how the name reads.
+// splitTail cuts a long stem so that its last few characters can be kept in sight. Only an end of letters that
+// neither join nor combine with what is before them is cut off, and only in a name that is written from left to right
+// throughout: elsewhere a cut would change how the name reads.
 func splitTail(stem string) (head, tail string) {
 	if utf8.RuneCountInString(stem) <= longNameRunes {
 		return stem, ""
 	}
 	cut := len(stem) - tailRunes
 	for i, r := range stem {
-		if writtenLeftwards(r) || i >= cut && (r <= ' ' || r >= 0x7f) {
+		if writtenLeftwards(r) || i >= cut && (r < ' ' || r >= 0x7f) {
 			return stem, ""
 		}
 	}
@@ -98,8 +98,8 @@ func splitTail(stem string) (head, tail string) {
 	return stem[:cut], stem[cut:]
 }
 
-// writtenLeftwards reports whether r is in one of the blocks that Unicode sets aside for scripts written from right to left,
-// or directs the writing itself.
+// writtenLeftwards reports whether r is in one of the blocks that Unicode sets aside for scripts written from right
+// to left, or directs the writing itself.
 func writtenLeftwards(r rune) bool {
 	return r >= 0x0590 && r <= 0x08ff || r >= 0x200e && r <= 0x200f || r >= 0x202a && r <= 0x202e ||
 		r >= 0x2066 && r <= 0x2069 ||
@@ -130,8 +130,8 @@ func nameParts(name string, from, to int) []namePart {
 	return parts
 }
 
-// strangeAt reports whether the rune r, size bytes at name[i], cannot be shown as it is: a byte that is not UTF-8, or a
-// character that nobody can see or that changes how others read.
+// strangeAt reports whether the rune r, size bytes at name[i], cannot be shown as it is: a byte that is not UTF-8, or
+// a character that nobody can see or that changes how others read.
 func strangeAt(name string, i int, r rune, size int) bool {
 	switch {
 	case r == ' ':
@@ -141,17 +141,17 @@ func strangeAt(name string, i int, r rune, size int) bool {
 	case r == utf8.RuneError && size == 1:
 		return true
 	case r == zeroWidthNonJoiner || r == zeroWidthJoiner:
-		before, _ := utf8.DecodeLastRuneInString(name[:i])
-		after, _ := utf8.DecodeRuneInString(name[i+size:])
-		return !joins(before) || !joins(after)
+		before, n := utf8.DecodeLastRuneInString(name[:i])
+		after, m := utf8.DecodeRuneInString(name[i+size:])
+		return n <= 1 || m <= 1 || !joins(before) || !joins(after) // nothing, ASCII and what is not UTF-8 never join
 	case unicode.Is(unicode.Zs, r):
 		return i == 0 || i+size == len(name)
 	}
 	return invisible(r)
 }
 
-// invisible reports whether r has no shape of its own: controls, format characters but for those that are seen as signs,
-// line and paragraph separators, and the letters that are blank by definition.
+// invisible reports whether r has no shape of its own: controls, format characters but for those that are seen as
+// signs, line and paragraph separators, and the letters that are blank by definition.
 func invisible(r rune) bool {
 	switch r {
 	case 0x034f, 0x115f, 0x1160, 0x17b4, 0x17b5, 0x3164, 0xffa0:
@@ -166,12 +166,13 @@ const (
 	zeroWidthJoiner    = 0x200d
 )
 
-// joins reports whether a joiner beside r may be part of how a word or picture is spelled: Persian and the scripts of India
-// need them, and so do emoji made of several.
+// joins reports whether a joiner beside r may be part of how a word or picture is spelled: Persian and the scripts of
+// India need them, and so do emoji made of several.
 func joins(r rune) bool {
-	return unicode.In(r, unicode.Arabic, unicode.Syriac, unicode.Nko, unicode.Mongolian, unicode.Devanagari, unicode.Bengali,
-		unicode.Gurmukhi, unicode.Gujarati, unicode.Oriya, unicode.Tamil, unicode.Telugu, unicode.Kannada, unicode.Malayalam,
-		unicode.Sinhala, unicode.Khmer, unicode.Myanmar, unicode.So, unicode.Sk) || r == emojiPresentation
+	return r == emojiPresentation || unicode.In(r, unicode.So, unicode.Sk,
+		unicode.Arabic, unicode.Syriac, unicode.Nko, unicode.Mongolian, unicode.Devanagari, unicode.Bengali,
+		unicode.Gurmukhi, unicode.Gujarati, unicode.Oriya, unicode.Tamil, unicode.Telugu, unicode.Kannada,
+		unicode.Malayalam, unicode.Sinhala, unicode.Khmer, unicode.Myanmar)
 }
 
 // emojiPresentation is the variation selector that asks for a character to be drawn as a picture.
@@ -189,8 +190,8 @@ var markNames = map[rune]string{
 	0x2060: "WJ", 0x2066: "LRI", 0x2067: "RLI", 0x2068: "FSI", 0x2069: "PDI", 0xfeff: "ZWNBSP",
 }
 
-// markOf returns the mark for r, or for the byte b if it is not UTF-8. A form feed and the byte FF share one abbreviation in
-// the charts, so the form feed is given by number.
+// markOf returns the mark for r, or for the byte b if it is not UTF-8. A form feed and the byte FF share one
+// abbreviation in the charts, so the form feed is given by number.
 func markOf(b byte, r rune, size int) string {
 	if r == utf8.RuneError && size == 1 {
 		return fmt.Sprintf("⟦%02X⟧", b)

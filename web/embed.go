@@ -1,8 +1,8 @@
-// Package web holds the browser page: templates that are complete without JavaScript, and the assets they name. It knows
-// nothing of files and folders; what a template shows is handed to it.
+// Package web holds the browser page: templates that are complete without JavaScript, and the assets they name. It
+// knows nothing of files and folders; what a template shows is handed to it.
 //
-// Assets live under a path that contains their own hash, so they may be cached for ever, and a page never meets the style
-// sheet of another build. Templates may hold no inline style, script or event handler: CSP forbids them all.
+// Assets live under a path that contains their own hash, so they may be cached for ever, and a page never meets the
+// style sheet of another build. Templates may hold no inline style, script or event handler: CSP forbids them all.
 package web
 
 import (
@@ -45,8 +45,8 @@ var staticFiles embed.FS
 // styleSheets are sent as one asset, freshet.css, in this order: a first view costs one request for all of them.
 var styleSheets = []string{"css/tokens.css", "css/base.css", "css/list.css", "css/pages.css", "css/print.css"}
 
-// contentTypes are those of the assets, by file extension. The table of the system is not asked, since it differs from one
-// machine to the next and the assets are sent with nosniff.
+// contentTypes are those of the assets, by file extension. The table of the system is not asked, since it differs
+// from one machine to the next and the assets are sent with nosniff.
 var contentTypes = map[string]string{
 	".css": "text/css; charset=utf-8",
 	".svg": "image/svg+xml",
@@ -73,7 +73,8 @@ func AssetNames() []string {
 	return names
 }
 
-// URL returns the URL path of the asset called name. It panics if there is none: a page that names a missing asset is broken.
+// URL returns the URL path of the asset called name. It panics if there is none: a page that names a missing asset is
+// broken.
 func URL(name string) string {
 	if _, ok := assets[name]; !ok {
 		panic(fmt.Sprintf("web: no asset %q", name))
@@ -81,8 +82,8 @@ func URL(name string) string {
 	return AssetsPath + AssetsHash + "/" + name
 }
 
-// Render writes the page of that name, one of the constants above, showing data. It writes in many small pieces, so w should
-// be buffered. Its errors are those of w; a template that does not fit its data is one too.
+// Render writes the page of that name, one of the constants above, showing data. It writes in many small pieces, so w
+// should be buffered. Its errors are those of w; a template that does not fit its data is one too.
 func Render(w io.Writer, page string, data any) error {
 	t, ok := pages[page]
 	if !ok {
@@ -94,7 +95,8 @@ func Render(w io.Writer, page string, data any) error {
 	return nil
 }
 
-// loadAssets reads what is embedded. It panics on a file that no page can use: the embedded set is wrong at build time.
+// loadAssets reads what is embedded. It panics on a file that no page can use: the embedded set is wrong at build
+// time.
 func loadAssets() map[string][]byte {
 	found := map[string][]byte{}
 	var css bytes.Buffer
