@@ -53,16 +53,36 @@ func (t terms) ask(cur *tree.Entry) error {
 // arrive asks before the body is read, so that an upload that will be refused is not sent: no 100 Continue goes out before
 // the first read. What is there is found as a reader would find it. A tag that is not known yet decides nothing here.
 func (s *Server) arrive(ctx context.Context, p tree.Path, t *terms) error {
-	if t.guard() == nil {
+	cur, err := s.current(ctx, p, t.cond.NeedsTag())
+	switch {
+	case err != nil:
+		return err
+	case cur != nil && !cur.IsFile():
+		return tree.ErrIsFolder
+	case t.guard() == nil, cur != nil && cur.Digest.IsZero() && t.cond.NeedsTag():
 		return nil
 	}
-	cur, err := s.current(ctx, p, t.cond.NeedsTag())
+	if err = t.ask(cur); err == nil {
+		return nil
+	}
+	return s.refuseOnArrival(ctx, p, cur, t, err)
+}
+
+// refuseOnArrival completes a refusal: conditions count only where the request would succeed without them (RFC 9110 section
+// 13.2.1), and the client is told the tag that is there even if the condition had no need of it.
+func (s *Server) refuseOnArrival(ctx context.Context, p tree.Path, cur *tree.Entry, t *terms, refused error) error {
+	if cur == nil {
+		if parent, err := s.tree.Stat(ctx, p.Parent()); err != nil || parent.Kind != tree.KindFolder {
+			return tree.ErrNoParent
+		}
+		return refused
+	}
+	if !cur.Digest.IsZero() {
+		return refused
+	}
+	cur, err := s.current(ctx, p, true)
 	if err != nil {
 		return err
-	}
-	t.seen = cur
-	if cur != nil && cur.ETag() == "" && t.cond.NeedsTag() && cur.IsFile() {
-		return nil
 	}
 	return t.ask(cur)
 }
@@ -80,7 +100,7 @@ func (s *Server) current(ctx context.Context, p tree.Path, tag bool) (*tree.Entr
 	switch {
 	case errors.Is(err, tree.ErrRootGone):
 		return nil, err
-	case errors.Is(err, tree.ErrNotExist), errors.Is(err, tree.ErrIsFolder):
+	case errors.Is(err, tree.ErrNotExist):
 		return nil, nil
 	case err != nil:
 		return nil, err

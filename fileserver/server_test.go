@@ -1,8 +1,12 @@
 package fileserver_test
 
 import (
+	"bufio"
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -19,29 +23,26 @@ import (
 
 // A world is a folder on disk, and a server of it.
 type world struct {
-	t      *testing.T
 	root   string
 	tree   *tree.Tree
 	server *fileserver.Server
 	addr   string
-	url    string
 }
 
-// newWorld serves a fresh folder for writing on a loopback port, on the terms that change has made of the usual ones.
+// newWorld serves a fresh folder for writing on a loopback port, on the terms that change makes of the usual ones.
 func newWorld(t *testing.T, change ...func(*fileserver.Config)) *world {
 	t.Helper()
-	return newWorldIn(t, t.TempDir(), tree.Options{Write: true}, change...)
+	return newWorldOf(t, t.TempDir(), tree.Options{Write: true}, change...)
 }
 
-func newWorldIn(t *testing.T, root string, o tree.Options, change ...func(*fileserver.Config)) *world {
+func newWorldOf(t *testing.T, root string, o tree.Options, change ...func(*fileserver.Config)) *world {
 	t.Helper()
-	quiet := slog.New(slog.DiscardHandler)
-	o.Log = quiet
+	o.Log = slog.New(slog.DiscardHandler)
 	tr, err := tree.New(root, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := fileserver.Config{Tree: tr, Name: "shared", Version: "1", Write: o.Write, Log: quiet}
+	c := fileserver.Config{Tree: tr, Name: "shared", Version: "1", Write: o.Write, Log: o.Log}
 	for _, f := range change {
 		f(&c)
 	}
@@ -49,16 +50,15 @@ func newWorldIn(t *testing.T, root string, o tree.Options, change ...func(*files
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, root: root, tree: tr, server: fileserver.New(c), addr: l.Addr().String(), url: "http://" + l.Addr().String()}
+	w := &world{root: root, tree: tr, server: fileserver.New(c), addr: l.Addr().String()}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 2)
 	go func() { ended <- w.server.Serve(ctx, l) }()
 	go func() { ended <- tr.Run(ctx) }()
 	t.Cleanup(func() {
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 		stop()
 		for range 2 {
-			if err := <-ended; err != nil {
+			if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
 				t.Errorf("stopping: %v", err)
 			}
 		}
@@ -69,115 +69,125 @@ func newWorldIn(t *testing.T, root string, o tree.Options, change ...func(*files
 	return w
 }
 
-// file puts a file on disk, as a local program would, long enough ago for nobody to doubt its time.
-func (w *world) file(name, content string) {
-	w.t.Helper()
+// file puts a file on disk, as a local program would.
+func (w *world) file(t *testing.T, name, content string) {
+	t.Helper()
 	full := filepath.Join(w.root, name)
 	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	if err := os.WriteFile(full, []byte(content), 0o644); err != nil {
-		w.t.Fatal(err)
-	}
-	if err := os.Chtimes(full, fileTime, fileTime); err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 }
 
-// fileTime is when the files of a world were last changed: the example of RFC 9110.
-var fileTime = time.Date(1994, time.November, 6, 8, 49, 37, 0, time.UTC)
+const (
+	nothing  = "(nothing)"
+	aFolder  = "(folder)"
+	noAnswer = 0
+)
 
-// onDisk returns the content of a file, "(none)" if there is none.
-func (w *world) onDisk(name string) string {
-	w.t.Helper()
-	b, err := os.ReadFile(filepath.Join(w.root, name))
-	if os.IsNotExist(err) {
-		return "(none)"
+// onDisk returns the content of a file, or what else is there.
+func (w *world) onDisk(t *testing.T, name string) string {
+	t.Helper()
+	full := filepath.Join(w.root, name)
+	info, err := os.Lstat(full)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nothing
+	case err != nil:
+		t.Fatal(err)
+	case info.IsDir():
+		return aFolder
 	}
+	b, err := os.ReadFile(full)
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return string(b)
 }
 
 // An answer is what came back.
 type answer struct {
-	status int
-	header http.Header
-	body   string
+	status  int
+	header  http.Header
+	body    string
+	interim []int // the statuses of interim answers before it
+	cut     bool  // the body ended before its announced length
 }
 
-// ask sends a request. Fields are "Name: value"; a name may come several times.
-func (w *world) ask(method, path, body string, fields ...string) answer {
-	w.t.Helper()
-	r, err := http.NewRequest(method, w.url, strings.NewReader(body))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	// The path goes out as it is written here.
-	r.URL.Opaque = path
-	for _, f := range fields {
-		name, value, ok := strings.Cut(f, ":")
-		if !ok {
-			w.t.Fatalf("field %q has no colon", f)
+// request makes the text of a request. Fields are "Name: value" and go out as they are; Content-Length is added if the body
+// has one and nothing else says how long it is.
+func (w *world) request(method, path, body string, fields ...string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", method, path)
+	has := func(name string) bool {
+		for _, f := range fields {
+			if strings.HasPrefix(strings.ToLower(f), strings.ToLower(name)+":") {
+				return true
+			}
 		}
-		value = strings.TrimPrefix(value, " ")
-		if name == "Host" {
-			r.Host = value
+		return false
+	}
+	if !has("Host") {
+		fmt.Fprintf(&b, "Host: %s\r\n", w.addr)
+	}
+	for _, f := range fields {
+		b.WriteString(f + "\r\n")
+	}
+	if !has("Content-Length") && !has("Transfer-Encoding") && (body != "" || method == "PUT" || method == "POST") {
+		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(body))
+	}
+	b.WriteString("Connection: close\r\n\r\n" + body)
+	return b.String()
+}
+
+// ask sends a request, on a connection of its own.
+func (w *world) ask(t *testing.T, method, path, body string, fields ...string) answer {
+	t.Helper()
+	return w.askRaw(t, method, w.request(method, path, body, fields...))
+}
+
+// askRaw sends text as it is and reads one final answer.
+func (w *world) askRaw(t *testing.T, method, text string) answer {
+	t.Helper()
+	c := w.dial(t)
+	defer c.Close()
+	if _, err := io.WriteString(c, text); err != nil {
+		t.Fatal(err)
+	}
+	return readAnswer(t, bufio.NewReader(c), method)
+}
+
+func (w *world) dial(t *testing.T) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// readAnswer reads a final answer and the interim ones before it. Status noAnswer: the connection ended first.
+func readAnswer(t *testing.T, r *bufio.Reader, method string) (a answer) {
+	t.Helper()
+	for {
+		res, err := http.ReadResponse(r, &http.Request{Method: method})
+		if err != nil {
+			return answer{status: noAnswer, interim: a.interim, body: err.Error()}
+		}
+		if res.StatusCode < 200 {
+			a.interim = append(a.interim, res.StatusCode)
 			continue
 		}
-		r.Header[name] = append(r.Header[name], value)
+		body, err := io.ReadAll(res.Body)
+		a.status, a.header, a.body, a.cut = res.StatusCode, res.Header, string(body), err != nil
+		return a
 	}
-	return w.do(r)
 }
 
-func (w *world) do(r *http.Request) answer {
-	w.t.Helper()
-	res, err := http.DefaultTransport.RoundTrip(r)
-	if err != nil {
-		w.t.Fatalf("%s %s: %v", r.Method, r.URL, err)
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		w.t.Fatalf("%s %s: reading the body: %v", r.Method, r.URL, err)
-	}
-	return answer{res.StatusCode, res.Header, string(b)}
-}
-
+// tagOf returns the tag that a file of that content has.
 func tagOf(content string) string { return hashing.Sum([]byte(content)).ETag() }
-
-func TestStory(t *testing.T) {
-	w := newWorld(t)
-	a := w.ask("PUT", "/a.txt", "one")
-	if a.status != 201 || a.header.Get("ETag") != tagOf("one") {
-		t.Fatalf("PUT: %d %v %s", a.status, a.header, a.body)
-	}
-	a = w.ask("GET", "/a.txt", "")
-	if a.status != 200 || a.body != "one" {
-		t.Fatalf("GET: %d %v %s", a.status, a.header, a.body)
-	}
-	t.Log(a.header)
-	a = w.ask("PUT", "/a.txt", "two", `If-Match: "0"`)
-	t.Log(a)
-	a = w.ask("GET", "/", "", "Accept: application/json")
-	t.Log(a)
-	a = w.ask("GET", "/", "", "Accept: text/html")
-	t.Log(a)
-	a = w.ask("MKCOL", "/d", "")
-	t.Log(a)
-	a = w.ask("GET", "//d", "")
-	t.Log(a)
-	a = w.ask("GET", "//d/..", "")
-	t.Log(a)
-	a = w.ask("MOVE", "/a.txt", "", "Destination: /d/b.txt")
-	t.Log(a)
-	a = w.ask("DELETE", "/d", "")
-	t.Log(a)
-	a = w.ask("BREW", "/d", "")
-	t.Log(a)
-	a = w.ask("PATCH", "/d", "")
-	t.Log(a)
-	a = w.ask("OPTIONS", "*", "")
-	t.Log(a)
-}

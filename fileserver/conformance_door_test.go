@@ -1,0 +1,128 @@
+package fileserver_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// past is the date that RFC 9110 uses in its examples.
+var past = time.Date(1994, time.November, 6, 8, 49, 37, 0, time.UTC)
+
+var safety = section{title: "User bytes cannot run as a page", text: "Types that can hold script are sandboxed and offered as " +
+	"downloads, whatever the status.", cases: []conformanceCase{
+	{name: "html", method: "GET", path: "/page.html", status: 200, header: f{"Content-Type: text/html; charset=utf-8",
+		"Content-Security-Policy: ~sandbox", "Content-Disposition: attachment; filename*=UTF-8''page.html"}},
+	{name: "html_head", method: "HEAD", path: "/page.html", status: 200, header: f{"Content-Security-Policy: ~sandbox",
+		"Content-Disposition: ~attachment"}},
+	{name: "html_not_modified", method: "GET", path: "/page.html", fields: f{"If-None-Match: *"}, status: 304,
+		header: f{"Content-Security-Policy: ~sandbox", "Content-Disposition: ~attachment"}},
+	{name: "html_range", method: "GET", path: "/page.html", fields: f{"Range: bytes=0-3"}, status: 206,
+		header: f{"Content-Security-Policy: ~sandbox", "Content-Disposition: ~attachment"}},
+	{name: "html_range_refused", method: "GET", path: "/page.html", fields: f{"Range: bytes=99-"}, status: 416,
+		header: f{"Content-Security-Policy: ~sandbox"}},
+	{name: "html_refused", method: "GET", path: "/page.html", fields: f{`If-Match: "x"`}, status: 412,
+		header: f{"Content-Security-Policy: ~sandbox"}},
+	{name: "svg", method: "GET", path: "/x.SVG", status: 200, before: writes("x.SVG"), given: "`x.SVG` is a file",
+		header: f{"Content-Type: image/svg+xml", "Content-Security-Policy: ~sandbox", "Content-Disposition: ~attachment"}},
+	{name: "xml", method: "GET", path: "/x.xml", status: 200, before: writes("x.xml"), given: "`x.xml` is a file",
+		header: f{"Content-Type: application/xml", "Content-Security-Policy: ~sandbox", "Content-Disposition: ~attachment"}},
+	{name: "xhtml", method: "GET", path: "/x.xhtml", status: 200, before: writes("x.xhtml"), given: "`x.xhtml` is a file",
+		header: f{"Content-Security-Policy: ~sandbox", "Content-Disposition: ~attachment"}},
+	{name: "pdf", method: "GET", path: "/x.pdf", status: 200, before: writes("x.pdf"), given: "`x.pdf` is a file",
+		header: f{"Content-Security-Policy: frame-ancestors 'self'", "-Content-Disposition"}},
+	{name: "unknown_type", method: "GET", path: "/x.zzz", status: 200, before: writes("x.zzz"), given: "`x.zzz` is a file",
+		header: f{"Content-Type: application/octet-stream", "-Content-Disposition"}},
+	{name: "no_extension", method: "GET", path: "/html", status: 200, before: writes("html"), given: "`html` is a file",
+		header: f{"Content-Type: application/octet-stream"}},
+	{name: "cross_origin_write", method: "PUT", path: "/a.txt", body: "new", fields: f{"Origin: http://evil.example"}, status: 403},
+	{name: "cross_site_write", method: "DELETE", path: "/a.txt", fields: f{"Sec-Fetch-Site: cross-site"}, status: 403},
+	{name: "same_site_write", method: "MKCOL", path: "/n", fields: f{"Sec-Fetch-Site: same-site"}, status: 403, disk: f{"n=" + nothing}},
+	{name: "same_origin_write", method: "PUT", path: "/a.txt", body: "new", fields: f{"Origin: http://{host}"}, status: 204,
+		disk: f{"a.txt=new"}},
+	{name: "cross_origin_read", method: "GET", path: "/a.txt", fields: f{"Origin: http://evil.example"}, status: 200,
+		header: f{"-Access-Control-Allow-Origin"}},
+	{name: "cross_origin_preflight", method: "OPTIONS", path: "/a.txt", fields: f{"Origin: http://evil.example",
+		"Access-Control-Request-Method: PUT"}, status: 204, header: f{"-Access-Control-Allow-Origin", "-Access-Control-Allow-Methods"}},
+	{name: "rebound_host", method: "GET", path: "/a.txt", fields: f{"Host: evil.example"}, status: 403, answer: "~--host"},
+	{name: "rebound_host_write", method: "PUT", path: "/a.txt", body: "new",
+		fields: f{"Host: evil.example:80", "Origin: http://evil.example:80"}, status: 403},
+	{name: "host_localhost", method: "GET", path: "/a.txt", fields: f{"Host: LocalHost:8080"}, status: 200},
+	{name: "host_local_network", method: "GET", path: "/a.txt", fields: f{"Host: kitchen.local"}, status: 200},
+	{name: "host_ipv6", method: "GET", path: "/a.txt", fields: f{"Host: [::1]:8080"}, status: 200},
+}}
+
+func writes(name string) func(*testing.T, *world, string) {
+	return func(t *testing.T, w *world, dir string) { w.file(t, dir+"/"+name, "x") }
+}
+
+var foldersAndPaths = section{title: "Folders and paths", cases: []conformanceCase{
+	{name: "folder_without_slash", method: "GET", path: "/d", status: 308, header: f{"Location: {dir}/d/"}},
+	{name: "folder_without_slash_keeps_its_query", method: "GET", path: "/d?sort=size", status: 308, header: f{"Location: {dir}/d/?sort=size"}},
+	{name: "folder_without_slash_head", method: "HEAD", path: "/d", status: 308, header: f{"Location: {dir}/d/"}},
+	{name: "folder_as_page", method: "GET", path: "/d/", fields: f{"Accept: text/html"}, status: 200, answer: "~in.txt",
+		header: f{"Content-Type: text/html; charset=utf-8", "Cache-Control: no-store", "Vary: Accept", "-ETag",
+			"Content-Security-Policy: ~script-src 'self'", "Referrer-Policy: same-origin", "Cross-Origin-Opener-Policy: same-origin"}},
+	{name: "folder_without_accept", method: "GET", path: "/d/", status: 200, header: f{"Content-Type: text/html; charset=utf-8"}},
+	{name: "folder_as_json", method: "GET", path: "/d/", fields: f{"Accept: application/json"}, status: 200, answer: `~"n":"in.txt"`,
+		header: f{"Content-Type: application/json", "Cache-Control: no-store", "Vary: Accept"}},
+	{name: "folder_as_text", method: "GET", path: "/d/", fields: f{"Accept: text/plain"}, status: 200, answer: "in.txt\n",
+		header: f{"Content-Type: text/plain; charset=utf-8"}},
+	{name: "folder_head", method: "HEAD", path: "/d/", fields: f{"Accept: application/json"}, status: 200,
+		header: f{"Content-Type: application/json"}},
+	{name: "folder_unknown_order", method: "GET", path: "/d/?sort=colour", status: 400},
+	{name: "folder_if_match_any", method: "GET", path: "/d/", fields: f{"If-Match: *"}, status: 200},
+	{name: "folder_if_match", method: "GET", path: "/d/", fields: f{`If-Match: "x"`}, status: 412, answer: `~"current":null`},
+	{name: "folder_if_none_match_any", method: "GET", path: "/d/", fields: f{"If-None-Match: *"}, status: 304},
+	{name: "folder_if_none_match", method: "GET", path: "/d/", fields: f{`If-None-Match: "x"`}, status: 200},
+	{name: "missing_folder", method: "GET", path: "/none/", status: 404},
+	{name: "many_slashes", method: "GET", path: "//{dir}//a.txt", status: 200, answer: contentA},
+	{name: "redirect_stays_here", method: "GET", path: "///{dir}/d", status: 308, header: f{"Location: {dir}/d/"}},
+	{name: "redirect_of_another_host_in_the_path", method: "GET", path: "///evil.example/..", status: 400, header: f{"-Location"}},
+	{name: "percent_encoding", method: "GET", path: "/%61.tx%74", status: 200, answer: contentA},
+	{name: "dot_dot", method: "GET", path: "/d/../a.txt", status: 400},
+	{name: "dot_dot_encoded", method: "GET", path: "/d/%2e%2E/a.txt", status: 400},
+	{name: "dot", method: "GET", path: "/./a.txt", status: 400},
+	{name: "slash_encoded", method: "GET", path: "/d%2fin.txt", status: 400},
+	{name: "backslash", method: "GET", path: `/d\in.txt`, status: 400},
+	{name: "backslash_encoded", method: "GET", path: "/d%5Cin.txt", status: 400},
+	{name: "nul", method: "GET", path: "/a.txt%00", status: 400},
+	{name: "long_name", method: "GET", path: "/" + strings.Repeat("n", 256), status: 400},
+	{name: "encoded_twice", method: "GET", path: "/%252e%252e/a.txt", status: 404},
+	{name: "dot_dot_write", method: "PUT", path: "/d/%2e%2e/new", body: "new", status: 400, disk: f{"new=" + nothing}},
+	{name: "reserved", method: "GET", path: "//.freshet/stage", status: 404},
+	{name: "reserved_encoded", method: "GET", path: "//%2efreshet/lock", status: 404},
+	{name: "reserved_deeper", method: "GET", path: "/.freshet", status: 404},
+	{name: "reserved_in_capitals", method: "GET", path: "//.FRESHET/lock", status: 404},
+	{name: "reserved_after_slashes", method: "GET", path: "///.freshet/lock", status: 404},
+	{name: "reserved_write", method: "PUT", path: "//.freshet/x", body: "new", status: 404},
+	{name: "reserved_delete", method: "DELETE", path: "//.freshet", status: 404},
+	{name: "reserved_move_into", method: "MOVE", path: "/a.txt", fields: f{"Destination: /.freshet/x"}, status: 403},
+	{name: "asset_of_another_build", method: "GET", path: "//.freshet/ui/0123456789abcdef/freshet.css", status: 404},
+}}
+
+var methods = section{title: "Methods", cases: []conformanceCase{
+	{name: "options_file", method: "OPTIONS", path: "/a.txt", status: 204,
+		header: f{"Allow: GET, HEAD, OPTIONS, PUT, DELETE, MOVE, COPY", "-DAV"}},
+	{name: "options_folder", method: "OPTIONS", path: "/d/", status: 204,
+		header: f{"Allow: GET, HEAD, OPTIONS, POST, DELETE, MOVE, COPY"}},
+	{name: "options_nothing", method: "OPTIONS", path: "/none", status: 204, header: f{"Allow: GET, HEAD, OPTIONS, PUT, MKCOL"}},
+	{name: "options_root", method: "OPTIONS", path: "//", status: 204, header: f{"Allow: GET, HEAD, OPTIONS, POST, COPY"}},
+	{name: "options_read_only", method: "OPTIONS", path: "/a.txt", server: "read-only", status: 204, header: f{"Allow: GET, HEAD, OPTIONS"}},
+	{name: "method_not_for_files", method: "POST", path: "/a.txt", body: "x", status: 405,
+		header: f{"Allow: GET, HEAD, OPTIONS, PUT, DELETE, MOVE, COPY"}},
+	{name: "method_not_understood_here", method: "PATCH", path: "/a.txt", body: "x", status: 405},
+	{name: "method_of_webdav", method: "PROPFIND", path: "/d/", status: 405},
+	{name: "method_trace", method: "TRACE", path: "/a.txt", fields: f{"Secret: x"}, status: 405},
+	{name: "method_unknown", method: "BREW", path: "/a.txt", status: 501},
+	{name: "method_in_small_letters", method: "get", path: "/a.txt", status: 501},
+	{name: "read_only_put", method: "PUT", path: "/a.txt", body: "new", server: "read-only", status: 405,
+		header: f{"Allow: GET, HEAD, OPTIONS"}},
+	{name: "read_only_delete", method: "DELETE", path: "/a.txt", server: "read-only", status: 405},
+	{name: "read_only_mkcol", method: "MKCOL", path: "/n", server: "read-only", status: 405, disk: f{"n=" + nothing}},
+	{name: "read_only_move", method: "MOVE", path: "/a.txt", fields: f{"Destination: {dir}/n"}, server: "read-only", status: 405,
+		disk: f{"n=" + nothing}},
+	{name: "read_only_copy", method: "COPY", path: "/a.txt", fields: f{"Destination: {dir}/n"}, server: "read-only", status: 405,
+		disk: f{"n=" + nothing}},
+	{name: "read_only_post", method: "POST", path: "/", body: "x", server: "read-only", status: 405},
+}}
