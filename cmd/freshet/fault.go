@@ -57,10 +57,9 @@ func missing(what string, err error, try string) *fault {
 	return &fault{code, what, reason(err), try}
 }
 
-// reason returns what the system said, without the operation and path that the caller names better.
+// reason returns what the system said. If it is about the one path that the caller names, the path is left out.
 func reason(err error) string {
-	var path *fs.PathError
-	if errors.As(err, &path) {
+	if path, ok := err.(*fs.PathError); ok {
 		err = path.Err
 	}
 	return err.Error()

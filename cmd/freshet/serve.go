@@ -80,10 +80,13 @@ func (t target) String() string { return filepath.Join(t.dir, t.only) }
 
 // target finds out what arg names.
 func (c *config) target(cmd *cobra.Command, arg string) (target, error) {
-	otherwise := "give a folder or file that is there"
+	otherwise := "give a folder or file that is there and may be read"
 	info, err := os.Stat(arg)
 	if errors.Is(err, fs.ErrNotExist) && !cmd.HasParent() {
 		otherwise = didYouMean(arg, "freshet ", commandNames(cmd), otherwise)
+	}
+	if err == nil && info.IsDir() {
+		_, err = os.Stat(arg + "/.") // can anything in it be reached?
 	}
 	if err != nil {
 		return target{}, missing("cannot serve "+shown(arg), err, otherwise)
