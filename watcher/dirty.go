@@ -7,12 +7,13 @@ import (
 
 // A Batch says where changes may have happened.
 type Batch struct {
-	// Folders holds, by slash-separated path below the root ("" is the root), which names in a folder may have appeared,
-	// changed or gone. A folder may be gone itself. A name that is a new folder is followed by that folder and all below
+	// Folders holds, by slash-separated path below the root ("" is the root), which names in a folder may have
+	// appeared, changed or gone. A folder may be gone itself. A name that was a folder and is gone, or is another
+	// folder now, stands for all that was below. A name that is a new folder is followed by that folder and all below
 	// it, each as All, in this Batch or a later one.
 	Folders map[string]Names
-	// Rescan says that every path is suspect, because the kernel dropped events, the set grew past its bound, or the root is
-	// gone. Folders is then empty.
+	// Rescan says that every path is suspect, because the kernel dropped events, the set grew past its bound, or the
+	// root is gone. Folders is then empty.
 	Rescan bool
 }
 
@@ -132,7 +133,8 @@ const (
 	left                   // what had that name is gone from it, or was for a while
 )
 
-// A doubtfulSet gathers paths that may be new or gone folders, within doubtfulPathsMax; beyond it, everything is doubtful.
+// A doubtfulSet gathers paths that may be new or gone folders, within doubtfulPathsMax; beyond it, everything is
+// doubtful.
 type doubtfulSet struct {
 	wake chan struct{} // holds one token when there may be something to take
 

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// openFolder opens the folder at path for listing, and a link to one if follow. Anything else is ENOTDIR or ELOOP, found
-// without waiting on a pipe or breaking a lease. os.Open would cost five more system calls.
+// openFolder opens the folder at path for listing, and a link to one if follow. Anything else is ENOTDIR or ELOOP,
+// found without waiting on a pipe or breaking a lease. os.Open would also try to poll the folder, in vain.
 func openFolder(path string, follow bool) (*os.File, error) {
 	flags := syscall.O_RDONLY | syscall.O_DIRECTORY | syscall.O_CLOEXEC
 	if !follow {

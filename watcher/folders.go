@@ -42,8 +42,8 @@ func (f *folder) holds(g *folder) bool {
 	return false
 }
 
-// A folderTree holds every folder that the library was asked to watch, by path and by identity. It takes about 250 bytes a
-// folder.
+// A folderTree holds every folder that the library was asked to watch, by path and by identity. It takes about 250
+// bytes a folder.
 type folderTree struct {
 	root *folder // nil once the root is gone
 	byID map[identity]*folder

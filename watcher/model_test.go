@@ -44,8 +44,8 @@ func (ob *observer) look() picture {
 	return p
 }
 
-// missed returns a path that changed from p to q and that no Batch covered, "" if there is none. What was below a folder
-// that is gone is covered by the folder's name.
+// missed returns a path that changed from p to q and that no Batch covered, "" if there is none. What was below a
+// folder that is gone is covered by the folder's name.
 func (ob *observer) missed(p, q picture) string {
 	if ob.rescans > 0 {
 		return ""
@@ -145,8 +145,8 @@ func (p player) play() string {
 	return ""
 }
 
-// TestModel changes a tree at random, and after each burst asks that every path that a scan shows as changed was covered,
-// and that every folder that is there is watched under its path.
+// TestModel changes a tree at random, and after each burst asks that every path that a scan shows as changed was
+// covered, and that every folder that is there is watched under its path.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	for range 2 {
@@ -155,7 +155,7 @@ func TestModel(t *testing.T) {
 			t.Parallel()
 			ob := observe(t, Options{}, nil)
 			p := player{rand.New(rand.NewPCG(seed, 0)), ob.root, t.TempDir()}
-			for range 40 {
+			for range 30 {
 				before := ob.look()
 				ob.forget()
 				var played []string

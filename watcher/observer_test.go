@@ -15,7 +15,7 @@ import (
 )
 
 // waitMax is how long a test waits for what must come; nothing waits that long unless it fails.
-const waitMax = 5 * time.Second
+const waitMax = 30 * time.Second
 
 // An observer runs a Watcher and gathers its batches.
 type observer struct {
@@ -102,8 +102,8 @@ func (ob *observer) merge(b Batch) {
 	}
 }
 
-// settle waits until the Watcher has told of everything that happened before: of a new folder, the watching goroutine tells
-// after all else that it was told of, since its name sorts last.
+// settle waits until the Watcher has told of everything that happened before: of a new folder, the watching goroutine
+// tells after all else that it was told of, since its name sorts last.
 func (ob *observer) settle() {
 	ob.Helper()
 	ob.cookies++
@@ -158,7 +158,8 @@ func (ob *observer) probe() {
 	ob.noRescan()
 }
 
-// noRescan fails if a Batch said Rescan although the kernel kept all events, as it does unless the machine is very slow.
+// noRescan fails if a Batch said Rescan although the kernel kept all events, as it does unless the machine is very
+// slow.
 func (ob *observer) noRescan() {
 	ob.Helper()
 	if ob.rescans > 0 && ob.w.Stats().Overflows == 0 {

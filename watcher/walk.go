@@ -14,7 +14,8 @@ import (
 
 var errReplaced = errors.New("another folder has its place")
 
-// watch is the goroutine that adds and removes watches. It walks the tree once, then looks at what events made doubtful.
+// watch is the goroutine that adds and removes watches. It walks the tree once, then looks at what events made
+// doubtful.
 func (w *Watcher) watch(ctx context.Context) {
 	w.checkRoot()
 	w.walkAll(ctx)
@@ -41,6 +42,9 @@ func (w *Watcher) watch(ctx context.Context) {
 // settle makes the folder tree agree with the disk wherever it is doubtful.
 func (w *Watcher) settle(ctx context.Context) {
 	paths, all := w.doubtful.take()
+	if len(paths) == 0 && !all {
+		return
+	}
 	w.checkRoot()
 	if all {
 		w.walkAll(ctx)
@@ -61,8 +65,8 @@ func (w *Watcher) settle(ctx context.Context) {
 	p.warn()
 }
 
-// walkAll visits every folder. Those that are watched already are added again, which changes nothing, unless the system had
-// taken their watch away.
+// walkAll visits every folder. Those that are watched already are added again, which changes nothing, unless the
+// system had taken their watch away.
 func (w *Watcher) walkAll(ctx context.Context) {
 	if w.tree.root == nil {
 		return
@@ -125,8 +129,8 @@ type pass struct {
 	because error // why a folder could not be watched
 }
 
-// settle looks at one doubtful path. A folder that is known there was walked after the doubt arose, because what left its
-// name was dropped before.
+// settle looks at one doubtful path. A folder that is known there was walked after the doubt arose, because what left
+// its name was dropped before.
 func (p *pass) settle(rel string, d doubt) {
 	at, name := split(rel)
 	parent := p.tree.find(at)
@@ -139,8 +143,8 @@ func (p *pass) settle(rel string, d doubt) {
 	p.visit(parent, name, rel, true)
 }
 
-// visit makes the tree agree with what is at rel: a folder that is new there is watched with all below it, one that is gone
-// is dropped. With trust, a folder that is known under this path is left as it is.
+// visit makes the tree agree with what is at rel: a folder that is new there is watched with all below it, one that
+// is gone is dropped. With trust, a folder that is known under this path is left as it is.
 func (p *pass) visit(parent *folder, name, rel string, trust bool) {
 	if p.skip(rel) {
 		return
@@ -161,8 +165,8 @@ func (p *pass) visit(parent *folder, name, rel string, trust bool) {
 	p.enter(f, rel, dir)
 }
 
-// open opens the folder at rel. While the process is out of descriptors it waits: the folder would have to be listed later
-// anyway.
+// open opens the folder at rel. While the process is out of descriptors it waits: the folder would have to be listed
+// later anyway.
 func (p *pass) open(rel string) (dir *os.File, id identity, err error) {
 	for tries := 0; ; tries++ {
 		dir, err = openFolder(p.path(rel), rel == "")
@@ -189,9 +193,9 @@ func (p *pass) open(rel string) (dir *os.File, id identity, err error) {
 	return dir, identityOf(fi), nil
 }
 
-// claim returns the folder at rel, which has the given identity, and whether it was known there. What the tree holds of
-// another folder at that path, or of this folder at another path, is dropped. It returns nil if this folder is really at
-// two paths, which mounts can do: the system watches it once only, under the first.
+// claim returns the folder at rel, which has the given identity, and whether it was known there. What the tree holds
+// of another folder at that path, or of this folder at another path, is dropped. It returns nil if this folder is
+// really at two paths, which mounts can do: the system watches it once only, under the first.
 func (p *pass) claim(parent *folder, name, rel string, id identity) (f *folder, known bool) {
 	f = parent.below[name]
 	if f != nil && f.id == id {
@@ -210,9 +214,9 @@ func (p *pass) claim(parent *folder, name, rel string, id identity) (f *folder, 
 	return p.tree.insert(parent, name, id), false
 }
 
-// enter watches f, which is at rel and open as dir, then lists it, closes dir, and visits what is below: what is made in
-// between is found by the list or raises an event. Should another folder take f's place before it is watched, its parent's
-// watch tells. It reports false if f is not there, not readable, or the context has ended.
+// enter watches f, which is at rel and open as dir, then lists it, closes dir, and visits what is below: what is made
+// in between is found by the list or raises an event. Should another folder take f's place before it is watched, its
+// parent's watch tells. It reports false if f is not there, not readable, or the context has ended.
 func (p *pass) enter(f *folder, rel string, dir *os.File) bool {
 	if p.ctx.Err() != nil || !p.watchOne(f, rel) {
 		dir.Close()
@@ -240,8 +244,8 @@ func (p *pass) enter(f *folder, rel string, dir *os.File) bool {
 	return true
 }
 
-// watchOne asks the library to watch f. It reports false if f is not there or not readable. A folder that the system refuses
-// to watch for another reason stays in the tree.
+// watchOne asks the library to watch f. It reports false if f is not there or not readable. A folder that the system
+// refuses to watch for another reason stays in the tree.
 func (p *pass) watchOne(f *folder, rel string) bool {
 	err := p.add(p.path(rel))
 	switch {

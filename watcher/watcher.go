@@ -18,11 +18,11 @@ import (
 
 // Limits.
 const (
-	DirtyFoldersMax   = 65_536  // folders in a Batch before it collapses to Rescan; Options.FoldersMax changes it
-	DirtyNamesMax     = 131_072 // names in a Batch, all folders together, before further folders are All
-	NamesPerFolderMax = 256     // names of one folder in a Batch before it is All
-	doubtfulPathsMax  = 65_536  // paths that may be new or gone folders, before the whole tree is walked again
-	rootCheckInterval = 2 * time.Second
+	DirtyFoldersMax   = 65_536                 // folders in a Batch before it collapses to Rescan; Options.FoldersMax changes it
+	DirtyNamesMax     = 131_072                // names in a Batch, all folders together, before further folders are All
+	NamesPerFolderMax = 256                    // names of one folder in a Batch before it is All
+	doubtfulPathsMax  = 65_536                 // paths that may be new or gone folders, before the whole tree is walked again
+	rootCheckInterval = 2 * time.Second        // between looks at whether the root is still there
 	descriptorWait    = 100 * time.Millisecond // between tries to list a folder while the process is out of descriptors
 	listChunkNames    = 1024                   // names read from a folder at once
 )
@@ -52,8 +52,8 @@ type Stats struct {
 	Events    uint64 // events read
 }
 
-// A Watcher watches one folder and all below it. Make one with New. Its methods are safe for concurrent use; two callers of
-// Next share the batches between them.
+// A Watcher watches one folder and all below it. Make one with New. Its methods are safe for concurrent use; two
+// callers of Next share the batches between them.
 type Watcher struct {
 	root       string // cleaned
 	prefix     string // root with a separator at its end
@@ -80,8 +80,8 @@ type Watcher struct {
 	overflows, read atomic.Uint64
 }
 
-// New opens a watch queue for the folder o.Root, and watches nothing yet. End it with Run or with Close. Errors: ErrRelative,
-// ErrTooManyWatchers, ENOTDIR and those of looking at the root.
+// New opens a watch queue for the folder o.Root, and watches nothing yet. End it with Run or with Close. Errors:
+// ErrRelative, ErrTooManyWatchers, ENOTDIR and those of looking at the root.
 func New(o Options) (*Watcher, error) {
 	return open(o, fsnotify.NewWatcher)
 }
@@ -124,9 +124,9 @@ func open(o Options, newLib func() (*fsnotify.Watcher, error)) (*Watcher, error)
 	return w, nil
 }
 
-// Run watches until ctx ends and returns nil when all its goroutines are gone. What it gathered can still be taken with Next.
-// When the root itself is removed, renamed or replaced, that is logged, reported as Rescan, and nothing is watched from then
-// on. A Watcher runs once: a second Run returns ErrClosed.
+// Run watches until ctx ends and returns nil when all its goroutines are gone. What it gathered can still be taken
+// with Next. When the root itself is removed, renamed or replaced, that is logged, reported as Rescan, and nothing is
+// watched from then on. A Watcher runs once: a second Run returns ErrClosed.
 func (w *Watcher) Run(ctx context.Context) error {
 	if !w.started.CompareAndSwap(false, true) {
 		return ErrClosed
@@ -154,12 +154,13 @@ func (w *Watcher) Close() error {
 	return w.lib.Close()
 }
 
-// Ready is closed when the first walk has watched everything it could. Changes made before are not all reported, so whoever
-// keeps a picture of the tree takes it after Ready. It is never closed if Run ends sooner.
+// Ready is closed when the first walk has watched everything it could. Changes made before are not all reported, so
+// whoever keeps a picture of the tree takes it after Ready. It is never closed if Run ends sooner.
 func (w *Watcher) Ready() <-chan struct{} { return w.ready }
 
-// Next waits until something is dirty and takes all of it; the caller owns the Batch. What changes after Next has returned
-// is in a later Batch. Errors: that of ctx, and ErrClosed when Run has returned and there is nothing left to take.
+// Next waits until something is dirty and takes all of it; the caller owns the Batch. What changes after Next has
+// returned is in a later Batch. Errors: that of ctx, and ErrClosed when Run has returned and there is nothing left to
+// take.
 func (w *Watcher) Next(ctx context.Context) (Batch, error) {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -190,8 +191,8 @@ func (w *Watcher) Stats() Stats {
 	}
 }
 
-// readEvents notes what the library reports until its channels are closed. It must keep pace with the kernel, whose queue
-// is bounded, so it neither looks at the disk nor calls the library.
+// readEvents notes what the library reports until its channels are closed. It must keep pace with the kernel, whose
+// queue is bounded, so it neither looks at the disk nor calls the library.
 func (w *Watcher) readEvents() {
 	events, errs := w.events, w.errors
 	for events != nil || errs != nil {
@@ -212,8 +213,8 @@ func (w *Watcher) readEvents() {
 	}
 }
 
-// note puts the doubt about ev's name before its dirt: who has seen the name in a Batch knows that the watching goroutine
-// has been told of it too.
+// note puts the doubt about ev's name before its dirt: who has seen the name in a Batch knows that the watching
+// goroutine has been told of it too.
 func (w *Watcher) note(ev fsnotify.Event) {
 	w.read.Add(1)
 	rel, ok := w.relative(ev.Name)

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -65,7 +64,7 @@ func TestRunEndsWithAllItsGoroutines(t *testing.T) {
 			default:
 				go func() { ended <- w.Run(ctx) }()
 				<-w.Ready()
-				for i := range 1000 {
+				for i := range 200 {
 					if when == "with_events_unread" {
 						os.WriteFile(filepath.Join(root, fmt.Sprint(i%100), fmt.Sprint(i)), nil, 0o666)
 					}
@@ -75,7 +74,14 @@ func TestRunEndsWithAllItsGoroutines(t *testing.T) {
 			if err := <-ended; err != nil {
 				t.Error(err)
 			}
-			if left := stacks(); len(left) > 0 {
+			left := stacks()
+			for range 100 { // the library's goroutine says that it ends shortly before it does
+				if len(left) > 0 {
+					time.Sleep(time.Millisecond)
+					left = stacks()
+				}
+			}
+			if len(left) > 0 {
 				t.Errorf("%d goroutines left:\n%s", len(left), strings.Join(left, "\n\n"))
 			}
 			if err := w.Run(context.Background()); !errors.Is(err, ErrClosed) {
@@ -187,32 +193,32 @@ func TestMkdirAllIsWatchedWithoutGap(t *testing.T) {
 
 func TestRenamedFoldersAreWatchedUnderTheirNewNames(t *testing.T) {
 	t.Parallel()
-	const times = 200
 	for _, c := range []struct {
-		name string
-		to   []string // the names that old gets, one after the other
-		gone string
+		name  string
+		times int
+		to    []string // the names that old gets, one after the other
+		gone  string
 	}{
-		{"once", []string{"new"}, "old"},
-		{"twice", []string{"between", "new"}, "old between"},
-		{"there_and_back", []string{"between", "old"}, "between"},
+		{"once", 200, []string{"new"}, "old"},
+		{"twice", 50, []string{"between", "new"}, "old between"},
+		{"there_and_back", 100, []string{"between", "old"}, "between"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			ob := observe(t, Options{}, func(root string) {
-				for i := range times {
+				for i := range c.times {
 					os.MkdirAll(filepath.Join(root, fmt.Sprintf("old%d/a/b", i)), 0o777)
 				}
 			})
 			last := c.to[len(c.to)-1]
-			for i := range times {
+			for i := range c.times {
 				from := "old"
 				for _, to := range c.to {
 					ob.do(os.Rename(ob.path(fmt.Sprint(from, i)), ob.path(fmt.Sprint(to, i))))
 					from = to
 				}
 			}
-			for i := range times {
+			for i := range c.times {
 				ob.expect(fmt.Sprint("old", i))
 				ob.expect(fmt.Sprintf("%s%d/a/b/any", last, i))
 			}
@@ -234,6 +240,7 @@ func TestBurstWhileNobodyTakes(t *testing.T) {
 		os.Mkdir(filepath.Join(root, "end"), 0o777)
 		for i := range 100 {
 			os.Mkdir(filepath.Join(root, fmt.Sprint(i)), 0o777)
+			os.WriteFile(filepath.Join(root, fmt.Sprint(i), "f"), nil, 0o666)
 		}
 	})
 	for _, c := range []struct {
@@ -252,13 +259,13 @@ func TestBurstWhileNobodyTakes(t *testing.T) {
 			return len(b.Folders) == 2 && len(b.Folders["7"].Set) == 1 && b.Folders["7"].Has("f") && !b.Folders["7"].All
 		}},
 		{"many_files_in_one_folder", func() {
-			for i := range 5_000 {
+			for i := range 1_000 {
 				ob.write(fmt.Sprint("7/", i))
 			}
 		}, func(b Batch) bool { return len(b.Folders) == 2 && b.Folders["7"].All && b.Folders["7"].Set == nil }},
 		{"files_in_more_folders_than_allowed", func() {
-			for i := range 5_000 {
-				ob.write(fmt.Sprintf("%d/%d", i%100, i))
+			for i := range 20_000 {
+				ob.do(os.Chmod(ob.path(fmt.Sprintf("%d/f", i%100)), 0o600))
 			}
 		}, func(b Batch) bool { return b.Rescan && len(b.Folders) == 0 }},
 	} {
@@ -322,131 +329,8 @@ func TestRootGone(t *testing.T) {
 	}
 }
 
-func TestOverflowBecomesRescan(t *testing.T) {
-	t.Parallel()
-	b, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
-	if err != nil {
-		t.Skip(err)
-	}
-	var queued int
-	fmt.Sscan(string(b), &queued)
-	if queued > 1<<16 {
-		t.Skipf("the kernel queues %d events", queued)
-	}
-	// While paused, nobody reads, as when the machine is too busy.
-	var paused atomic.Bool
-	ob := observe(t, Options{}, func(root string) {
-		for _, rel := range []string{"stays/a", "replaced/a", "in/renamed/a", "in/linked/a", "removed/a"} {
-			os.MkdirAll(filepath.Join(root, rel), 0o777)
-		}
-		os.WriteFile(filepath.Join(root, "f"), nil, 0o600)
-		os.WriteFile(filepath.Join(root, "g"), nil, 0o600)
-	}, func(w *Watcher) {
-		from, to := w.lib.Events, make(chan fsnotify.Event)
-		w.events = to
-		go func() {
-			defer close(to)
-			for ev := range from {
-				for paused.Load() {
-					time.Sleep(time.Millisecond)
-				}
-				to <- ev
-			}
-		}()
-	})
-	paused.Store(true)
-	for i := range queued + 10_000 { // two names in turn, since the kernel merges equal events
-		ob.do(os.Chmod(ob.path([]string{"f", "g"}[i%2]), 0o600))
-	}
-	// None of this is told: the walk that follows has to find it, some of it before the old names, some after.
-	ob.mkdir("stays/a/new/b")
-	ob.write("stays/a/new/b/f")
-	ob.do(os.Rename(ob.path("replaced"), ob.path("z")))
-	ob.mkdir("replaced/b")
-	ob.do(os.Rename(ob.path("in/renamed"), ob.path("c")))
-	ob.mkdir("in/renamed/b")
-	ob.do(os.Rename(ob.path("in/linked"), ob.path("d")))
-	ob.do(os.Symlink("../d", ob.path("in/linked")))
-	ob.do(os.RemoveAll(ob.path("removed")))
-	paused.Store(false)
-	ob.gather("rescan", func() bool { return ob.rescans > 0 })
-	if s := ob.w.Stats(); s.Overflows == 0 || ob.log.count("kernel dropped events") != int(s.Overflows) {
-		t.Errorf("%d overflows, %d log lines", s.Overflows, ob.log.count("kernel dropped events"))
-	}
-	ob.probe()
-}
-
-func TestWatchLimit(t *testing.T) {
-	t.Parallel()
-	const limit = 10
-	ob := observe(t, Options{}, func(root string) {
-		for i := range 15 {
-			os.MkdirAll(filepath.Join(root, fmt.Sprintf("%02d/a", i)), 0o777)
-		}
-	}, func(w *Watcher) {
-		add := w.add
-		w.add = func(path string) error {
-			if w.Stats().Folders >= limit {
-				return syscall.ENOSPC
-			}
-			return add(path)
-		}
-	})
-	want := func(when string, folders, unwatched int) {
-		t.Helper()
-		ob.eventually(when, func() bool {
-			s := ob.w.Stats()
-			return s.Folders == folders && s.Unwatched == unwatched
-		})
-		if n := ob.log.count("sysctl -w fs.inotify.max_user_watches=524288"); n != 1 && runtime.GOOS == "linux" {
-			t.Errorf("%s: %d log lines say how to raise the limit", when, n)
-		}
-	}
-	want("first walk", limit, 31-limit)
-	outside := t.TempDir()
-	ob.do(os.MkdirAll(filepath.Join(outside, "new/a"), 0o777))
-	ob.do(os.Rename(filepath.Join(outside, "new"), ob.path("new")))
-	ob.gather("new folders", func() bool { return ob.seen["new"].All && ob.seen["new/a"].All })
-	want("new folders", limit, 33-limit)
-	ob.write("00/a/f")
-	ob.expect("00/a/f")
-	ob.do(os.RemoveAll(ob.path("14")))
-	want("unwatched folders removed", limit, 31-limit)
-	ob.do(os.RemoveAll(ob.path("00")))
-	want("watched folders removed", limit-2, 31-limit)
-	ob.mkdir("newer")
-	want("room for one more", limit-1, 31-limit)
-	ob.write("newer/f")
-	ob.expect("newer/f")
-	if got := watchesAdvice(400_000); runtime.GOOS == "linux" && !strings.Contains(got, "max_user_watches=1048576 ") {
-		t.Error(got)
-	}
-}
-
-func TestFolderWithoutPermission(t *testing.T) {
-	t.Parallel()
-	var refuse atomic.Bool
-	refuse.Store(true)
-	ob := observe(t, Options{}, func(root string) { os.MkdirAll(filepath.Join(root, "secret/a"), 0o777) }, func(w *Watcher) {
-		add := w.add
-		w.add = func(path string) error {
-			if refuse.Load() && filepath.Base(path) == "secret" {
-				return &fs.PathError{Op: "add", Path: path, Err: syscall.EACCES}
-			}
-			return add(path)
-		}
-	})
-	if s := ob.w.Stats(); s.Folders != 1 || s.Unwatched != 0 || ob.log.count("") != 0 {
-		t.Errorf("got %+v and %d log lines", s, ob.log.count(""))
-	}
-	refuse.Store(false)
-	ob.do(os.Chmod(ob.path("secret"), 0o700))
-	ob.gather("readable", func() bool { return ob.seen["secret/a"].All })
-	ob.probe()
-}
-
-// TestMemoryPerFolder counts what the folder tree itself takes; the library takes about as much as the path is long, and 72
-// bytes.
+// TestMemoryPerFolder counts what the folder tree itself takes; the library takes about as much as the path is long,
+// and 72 bytes.
 func TestMemoryPerFolder(t *testing.T) {
 	const folders, bytesMax = 20_000, 280
 	used := func() int64 {
