@@ -55,9 +55,9 @@ type columnHead struct{ Class, Label, URL, Order string }
 // A folderRow is one entry.
 type folderRow struct {
 	Name                  shownName
-	URL, Icon             string
-	Dim                   bool // its name begins with a dot
-	Link, Broken          bool
+	URL, Icon             string // no URL: a link that leads nowhere, or where the server does not follow
+	Dim                   bool   // its name begins with a dot
+	Link                  bool
 	LinkTitle             string
 	Modified, ModifiedUTC string
 	Versioned             bool // it is a thing that has a version, known or not
@@ -219,7 +219,7 @@ func rowOf(e *tree.Entry, zone *time.Location) folderRow {
 		r.Size, r.Bytes = sizeText(to.Size), to.Size
 		r.Versioned, r.Version, r.Tag = true, shortVersion(to.ETag()), to.ETag()
 	default:
-		r.Broken, r.Icon = true, "broken"
+		r.URL, r.Icon = "", "broken"
 	}
 	r.Modified, r.ModifiedUTC = timeText(to.ModTime, zone)
 	return r

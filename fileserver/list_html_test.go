@@ -96,7 +96,7 @@ func TestFolderPage(t *testing.T) {
 		".profile|.profile|2 Nov 2026 09:05|–|0 B",
 		"menu.md|menu.md|2 Nov 2026 09:05|9f3c·a1e0|2.35 kB",
 		"new.md|new.md|2 Nov 2026 09:05|–|1 B",
-		"nowhere|nowhere→link to /etc broken link|||",
+		"|nowhere→link to /etc not followed|||",
 		"other|other→link to a.txt|2 Nov 2026 09:05|–|3 B",
 	}
 	doc := pageOf(t, mustParse(t, "/a/b%20c/"), entries, byName, testPage())
