@@ -187,22 +187,31 @@ func (r *refresher) retry(ctx context.Context) {
 
 // rescan looks at every file that was hashed before.
 func (r *refresher) rescan(ctx context.Context) {
-	r.tree.o.Log.Warn("change events were lost: every remembered file is looked at again", "folder", r.tree.name)
+	r.tree.o.Log.Info("every remembered file is looked at again", "folder", r.tree.name)
 	r.rescanBelow(ctx, Path{}, walkDepthMax)
 }
 
 func (r *refresher) rescanBelow(ctx context.Context, p Path, depth int) {
-	folder, err := r.tree.disk.folder(p.s, false)
-	if err != nil || depth == 0 || ctx.Err() != nil {
+	if depth == 0 || ctx.Err() != nil {
 		return
 	}
+	for _, child := range r.rescanFolder(ctx, p) {
+		r.rescanBelow(ctx, child, depth-1)
+	}
+}
+
+// rescanFolder looks at the files of one folder and returns the folders in it.
+func (r *refresher) rescanFolder(ctx context.Context, p Path) (below []Path) {
+	folder, err := r.tree.disk.folder(p.s, false)
+	if err != nil {
+		return nil
+	}
+	defer folder.close()
 	r.names(ctx, p, folder, true)
 	names, err := folder.names()
 	if err != nil {
-		folder.close()
-		return
+		return nil
 	}
-	var below []Path
 	for _, name := range names {
 		child, err := p.Join(name)
 		if err != nil {
@@ -212,8 +221,5 @@ func (r *refresher) rescanBelow(ctx context.Context, p Path, depth int) {
 			below = append(below, child)
 		}
 	}
-	folder.close()
-	for _, child := range below {
-		r.rescanBelow(ctx, child, depth-1)
-	}
+	return below
 }

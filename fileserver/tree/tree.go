@@ -2,6 +2,7 @@ package tree
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -71,9 +72,13 @@ func New(root string, o Options) (*Tree, error) {
 			return nil, err
 		}
 	}
-	if t.watch, err = watcher.New(watcher.Options{Root: name, Skip: skipReserved, Log: o.Log}); err != nil {
+	t.watch, err = watcher.New(watcher.Options{Root: name, Skip: skipReserved, Log: o.Log})
+	switch {
+	case errors.Is(err, watcher.ErrTooManyWatchers):
+		o.Log.Warn("local changes are not watched: changed files are hashed by the request that asks for them", "why", err)
+	case err != nil:
 		_ = t.Close()
-		return nil, fmt.Errorf("watch %s: %w", name, err)
+		return nil, err
 	}
 	return t, nil
 }
@@ -143,8 +148,10 @@ func (t *Tree) Run(ctx context.Context) error {
 			}
 		})
 	}
-	start(t.watch.Run)
-	start(t.refresh)
+	if t.watch != nil {
+		start(t.watch.Run)
+		start(t.refresh)
+	}
 	if t.quarantine != nil {
 		start(t.quarantine.run)
 	}
@@ -192,7 +199,10 @@ type Stats struct {
 
 // Stats returns the counts of this Tree.
 func (t *Tree) Stats() Stats {
-	w := t.watch.Stats()
+	var w watcher.Stats
+	if t.watch != nil {
+		w = t.watch.Stats()
+	}
 	s := Stats{
 		HashedOnRequest:    t.stats.hashedOnRequest.Load(),
 		HashedInBackground: t.stats.hashedInBackground.Load(),
