@@ -40,18 +40,19 @@ func renderText(w io.Writer, window listingWindow) error {
 }
 
 func appendTextName(b []byte, name string) []byte {
+	start := 0
 	for i := 0; i < len(name); {
 		r, size := utf8.DecodeRuneInString(name[i:])
 		if r == '%' || r == '→' || strangeAt(name, i, r, size) {
+			b = append(b, name[start:i]...)
 			for _, c := range []byte(name[i : i+size]) {
 				b = append(b, '%', upperHex[c>>4], upperHex[c&15])
 			}
-		} else {
-			b = append(b, name[i:i+size]...)
+			start = i + size
 		}
 		i += size
 	}
-	return b
+	return append(b, name[start:]...)
 }
 
 const upperHex = "0123456789ABCDEF"

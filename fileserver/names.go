@@ -43,10 +43,10 @@ func showFile(name string) shownName {
 func showFolder(name string) shownName { return showParts(name, len(name), "") }
 
 func showParts(name string, stemBytes int, ext string) shownName {
-	head, _ := splitTail(name[:stemBytes])
+	headBytes := headOf(name[:stemBytes])
 	n := shownName{
-		Stem: nameParts(name, 0, len(head)),
-		Tail: nameParts(name, len(head), stemBytes),
+		Stem: nameParts(name, 0, headBytes),
+		Tail: nameParts(name, headBytes, stemBytes),
 		Ext:  nameParts(name, stemBytes, stemBytes+len(ext)),
 	}
 	for _, parts := range [][]namePart{n.Stem, n.Tail, n.Ext} {
@@ -79,23 +79,23 @@ func splitExtension(name string) (stem, ext string) {
 	return name[:i], name[i:]
 }
 
-// splitTail cuts a long stem so that its last few characters can be kept in sight. Only an end of letters that
-// neither join nor combine with what is before them is cut off, and only in a name that is written from left to right
-// throughout: elsewhere a cut would change how the name reads.
-func splitTail(stem string) (head, tail string) {
+// headOf returns how many bytes of a stem may be cut short so that its last few characters stay in sight: all of them
+// unless it is long. Only an end of letters that neither join nor combine with what is before them is kept apart, and
+// only in a name that is written from left to right throughout: elsewhere a cut would change how the name reads.
+func headOf(stem string) int {
 	if utf8.RuneCountInString(stem) <= longNameRunes {
-		return stem, ""
+		return len(stem)
 	}
 	cut := len(stem) - tailRunes
 	for i, r := range stem {
 		if writtenLeftwards(r) || i >= cut && (r < ' ' || r >= 0x7f) {
-			return stem, ""
+			return len(stem)
 		}
 	}
 	if !utf8.RuneStart(stem[cut]) {
-		return stem, ""
+		return len(stem)
 	}
-	return stem[:cut], stem[cut:]
+	return cut
 }
 
 // writtenLeftwards reports whether r is in one of the blocks that Unicode sets aside for scripts written from right
