@@ -39,8 +39,9 @@ type Result struct {
 // displaced file becomes a version. A link at p is followed to the name it stands for. s is spent, whatever the outcome.
 // Errors: the Guard's, ErrNoParent, ErrIsFolder, ErrInUse (a local program has the file open for writing), ErrUnstable,
 // ErrNoSpace, ErrUnsynced, ErrReadOnly, ErrPermission.
-func (t *Tree) Commit(ctx context.Context, p Path, s *Staged, c Change) (Result, error) {
+func (t *Tree) Commit(ctx context.Context, p Path, s *Staged, c Change) (res Result, err error) {
 	defer s.Discard()
+	defer t.orGone(&err)
 	if err := t.mayChange(p); err != nil {
 		return Result{}, err
 	}
@@ -52,7 +53,7 @@ func (t *Tree) Commit(ctx context.Context, p Path, s *Staged, c Change) (Result,
 
 // commit tries until the target holds still. with, if not nil, is a name locked beside the target.
 func (t *Tree) commit(ctx context.Context, p Path, s *Staged, c Change, with *key) (res Result, err error) {
-	err = t.retry(p, s.area, func() error {
+	err = t.retry(p, true, func() error {
 		res, err = t.commitOnce(ctx, p, s, c, with)
 		return err
 	})
@@ -60,8 +61,8 @@ func (t *Tree) commit(ctx context.Context, p Path, s *Staged, c Change, with *ke
 }
 
 // retry calls attempt until it fails for another reason than that the target moved, or because the disk is full and no
-// version is left that could make room.
-func (t *Tree) retry(p Path, a *area, attempt func() error) error {
+// version is left that could make room. follow says whether a change of p follows a link there.
+func (t *Tree) retry(p Path, follow bool, attempt func() error) error {
 	for range commitTriesMax {
 		err := attempt()
 		switch {
@@ -70,12 +71,23 @@ func (t *Tree) retry(p Path, a *area, attempt func() error) error {
 			return nil
 		case errors.Is(err, ErrUnsynced): // the change is made, whatever else is wrong
 			return err
-		case errors.Is(err, ErrNoSpace) && a != nil && a.versions.makeRoom(roomForNamesBytes):
+		case errors.Is(err, ErrNoSpace) && t.makeRoom(p, follow, roomForNamesBytes):
 		case !errors.Is(err, errAgain):
 			return err
 		}
 	}
 	return fmt.Errorf("change %q: %w", p.s, ErrUnstable)
+}
+
+// makeRoom has the oldest versions on p's filesystem give back bytes, and reports whether any went.
+func (t *Tree) makeRoom(p Path, follow bool, bytes int64) bool {
+	at, err := t.disk.place(p.s, follow)
+	if err != nil {
+		return false
+	}
+	defer at.close()
+	a, err := t.areas.of(at.dir)
+	return err == nil && a.versions.makeRoom(bytes)
 }
 
 const roomForNamesBytes = 64 << 10 // what a change needs on disk beside the staged bytes

@@ -11,12 +11,14 @@ import (
 // appears at once or not at all; what was at to becomes a version. Errors: those of Move, and ErrTorn if the source changed
 // while it was copied, which is tried again.
 func (t *Tree) Copy(ctx context.Context, from, to Path, x Transfer) (res Result, err error) {
+	defer t.orGone(&err)
 	if err := t.mayTransfer(from, to); err != nil {
 		return Result{}, err
 	}
 	for range commitTriesMax {
 		res, err = t.copyOnce(ctx, from, to, x)
-		if !errors.Is(err, ErrTorn) && !errors.Is(err, errAgain) {
+		room := errors.Is(err, ErrNoSpace) && t.makeRoom(to, false, roomForNamesBytes)
+		if !room && !errors.Is(err, ErrTorn) && !errors.Is(err, errAgain) {
 			return res, err
 		}
 	}
@@ -323,19 +325,18 @@ func (c *folderCopy) copyFileOnce(source, made dir, name string) error {
 	if m, err = from.stat(); err != nil {
 		return err
 	}
-	if err := c.tree.uploads.grow(m.stamp.Size); err != nil {
+	counted, err := c.tree.uploads.grow(m.stamp.Size, 0)
+	if err != nil {
 		return err
 	}
-	c.bytes += m.stamp.Size
+	c.bytes += counted
 	to, err := made.create(name, uint32(m.mode.Perm()))
 	if err != nil {
 		return err
 	}
 	defer to.close()
-	if to.cloneFrom(from) != nil {
-		if err := c.tree.hasher.feed(writerTo{to}, from, m.stamp.Size, held); err != nil {
-			return err
-		}
+	if err := c.fill(to, from, m.stamp.Size, held); err != nil {
+		return err
 	}
 	after, err := from.stat()
 	if err != nil {
@@ -348,6 +349,22 @@ func (c *folderCopy) copyFileOnce(source, made dir, name string) error {
 		return err
 	}
 	return syncFile(to)
+}
+
+// fill gives a new file size bytes of another one: by sharing its blocks where that can be had. On a full disk old versions
+// make room.
+func (c *folderCopy) fill(to, from handle, size int64, held bool) error {
+	if size == 0 || to.cloneFrom(from) == nil {
+		return nil
+	}
+	err := to.reserve(size)
+	if errors.Is(err, ErrNoSpace) && c.area.versions.makeRoom(size) {
+		err = to.reserve(size)
+	}
+	if err != nil {
+		return err
+	}
+	return c.tree.hasher.feed(writerTo{to}, from, size, held)
 }
 
 // writerTo lets a handle be written to as an io.Writer.

@@ -101,10 +101,42 @@ func (d dir) rmdir(name string) error {
 // record writes a short text under a new name, in one step: as the text of a link that leads nowhere, which a journalling
 // filesystem orders with the renames that follow.
 func (d dir) record(name, text string) error {
-	return d.symlink(name, text)
+	err := d.symlink(name, text)
+	if errors.Is(err, ErrName) { // xfs and ext4 with small blocks bound the text by 1 KiB
+		return d.recordFile(name, text)
+	}
+	return err
 }
 
-func (d dir) readRecord(name string) (string, error) { return d.readlink(name) }
+func (d dir) recordFile(name, text string) error {
+	h, err := d.create(name, 0o600)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	if _, err = h.write([]byte(text)); err == nil {
+		err = h.sync()
+	}
+	if err != nil {
+		_ = d.unlink(name)
+	}
+	return err
+}
+
+func (d dir) readRecord(name string) (string, error) {
+	m, err := d.stat(name)
+	if err != nil || m.isLink() {
+		return d.readlink(name)
+	}
+	h, m, err := d.open(name)
+	if err != nil {
+		return "", err
+	}
+	defer h.close()
+	text := make([]byte, min(m.stamp.Size, unix.PathMax))
+	_, err = h.readAt(text, 0)
+	return string(text), err
+}
 
 // names lists the folder. Reading a folder while it changes may miss or repeat what changes, as with any program.
 func (d dir) names() ([]string, error) {
@@ -278,8 +310,13 @@ func (d dir) writable() error {
 }
 
 // lock takes the exclusive lock of the folder's lock file for as long as the returned handle is open.
+// It is open for reading only, so that the filesystem can be remounted read-only, but where the lock wants more.
 func (d dir) lock(name string) (handle, error) {
-	fd, err := d.openat(name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW, 0o600)
+	fd, err := d.openat(name, unix.O_RDONLY|unix.O_CREAT|unix.O_NOFOLLOW, 0o600)
+	if err == nil && unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == unix.EBADF {
+		_ = unix.Close(fd)
+		fd, err = d.openat(name, unix.O_RDWR|unix.O_NOFOLLOW, 0)
+	}
 	if err != nil {
 		return handle{-1}, diskError("open", name, err)
 	}

@@ -8,7 +8,8 @@ import (
 // List returns the entries of the folder at p in no order, without hashing: Digest is set where it is remembered. Links are
 // listed as KindLink with their target text, and Followed describes what they lead to. Special files, the reserved name and
 // names that Parse would refuse are left out.
-func (t *Tree) List(ctx context.Context, p Path) ([]Entry, error) {
+func (t *Tree) List(ctx context.Context, p Path) (entries []Entry, err error) {
+	defer t.orGone(&err)
 	m, err := t.look(ctx, p)
 	if err != nil {
 		return nil, err
@@ -25,7 +26,7 @@ func (t *Tree) List(ctx context.Context, p Path) ([]Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list %q: %w", p.s, err)
 	}
-	entries := make([]Entry, 0, len(names))
+	entries = make([]Entry, 0, len(names))
 	for _, name := range names {
 		if err := ctx.Err(); err != nil {
 			return nil, err

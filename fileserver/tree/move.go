@@ -31,15 +31,15 @@ func (x *Transfer) allows(source, destination *Entry) error {
 
 // Move renames from to to, a file, a link or a folder, in one step; what was at to becomes a version. Errors: ErrSame,
 // ErrNotExist, ErrNoParent, ErrCrossDevice and those of Commit.
-func (t *Tree) Move(ctx context.Context, from, to Path, x Transfer) (Result, error) {
+func (t *Tree) Move(ctx context.Context, from, to Path, x Transfer) (res Result, err error) {
+	defer t.orGone(&err)
 	if err := t.mayTransfer(from, to); err != nil {
 		return Result{}, err
 	}
 	if err := t.mayChange(from); err != nil {
 		return Result{}, err
 	}
-	var res Result
-	err := t.retry(to, t.home, func() (err error) {
+	err = t.retry(to, false, func() (err error) {
 		res, err = t.moveOnce(ctx, from, to, x)
 		return err
 	})

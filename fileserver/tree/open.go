@@ -74,6 +74,9 @@ func (t *Tree) look(ctx context.Context, p Path) (meta, error) {
 	for range openTriesMax {
 		undone := t.veil.undone.Load()
 		m, err := t.disk.lookup(p.s)
+		if err == nil && p.IsRoot() && t.disk.gone() {
+			err = fmt.Errorf("stat the root: %w", ErrNotExist)
+		}
 		covered := t.covered(p, m, err)
 		if covered == nil && t.veil.undone.Load() == undone {
 			return m, t.absence(err)
@@ -128,6 +131,13 @@ func (t *Tree) absence(err error) error {
 		return fmt.Errorf("%w: %w", ErrRootGone, err)
 	}
 	return err
+}
+
+// orGone makes of any failure that the root is gone, once it is.
+func (t *Tree) orGone(err *error) {
+	if *err != nil && !errors.Is(*err, ErrRootGone) && t.disk.gone() {
+		*err = fmt.Errorf("%w: %w", ErrRootGone, *err)
+	}
 }
 
 // openUnknown opens a file whose present state has no remembered digest, and finds one.

@@ -10,11 +10,12 @@ import (
 
 // Remove moves what is at p to the versions: a file, a link (not what it leads to), or a folder with all it holds, in one
 // rename. The root cannot be removed. Errors: ErrNotExist, and those of Commit.
-func (t *Tree) Remove(ctx context.Context, p Path, c Change) error {
+func (t *Tree) Remove(ctx context.Context, p Path, c Change) (err error) {
+	defer t.orGone(&err)
 	if err := t.mayChange(p); err != nil {
 		return err
 	}
-	return t.retry(p, t.home, func() error { return t.removeOnce(ctx, p, c) })
+	return t.retry(p, false, func() error { return t.removeOnce(ctx, p, c) })
 }
 
 func (t *Tree) removeOnce(ctx context.Context, p Path, c Change) error {
@@ -116,15 +117,15 @@ func (t *Tree) unchanged(at place, cur *current) error {
 }
 
 // Mkdir makes a folder. Errors: the Guard's, ErrExist, ErrNoParent.
-func (t *Tree) Mkdir(_ context.Context, p Path, c Change) (Result, error) {
+func (t *Tree) Mkdir(_ context.Context, p Path, c Change) (res Result, err error) {
+	defer t.orGone(&err)
 	if err := t.mayChange(p); err != nil {
 		if t.home != nil {
 			err = fmt.Errorf("make the root: %w", ErrExist)
 		}
 		return Result{}, err
 	}
-	var res Result
-	err := t.retry(p, t.home, func() (err error) {
+	err = t.retry(p, false, func() (err error) {
 		res, err = t.mkdirOnce(p, c)
 		return err
 	})

@@ -21,13 +21,19 @@ const sandboxEnv = "FRESHET_TEST_SANDBOX"
 
 // inSandbox reports whether the test runs in a process of its own with mounts of its own, and if not, runs it in one. What
 // such a test mounts or limits is felt by nobody else, and is gone when the process ends, however it does.
-func inSandbox(t *testing.T, env ...string) bool {
+func inSandbox(t *testing.T) bool {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("mounting filesystems needs root")
+	}
+	return inProcess(t, &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS})
+}
+
+// inProcess is inSandbox for a test that mounts nothing.
+func inProcess(t *testing.T, attributes *syscall.SysProcAttr) bool {
 	t.Helper()
 	if os.Getenv(sandboxEnv) == t.Name() {
 		return true
-	}
-	if os.Geteuid() != 0 {
-		t.Skip("mounting filesystems needs root")
 	}
 	exe, err := os.Executable()
 	if err != nil {
@@ -35,14 +41,14 @@ func inSandbox(t *testing.T, env ...string) bool {
 	}
 	cmd := exec.CommandContext(t.Context(), exe, "-test.run=^"+t.Name()+"$", "-test.timeout=2m",
 		"-test.v="+strconv.FormatBool(testing.Verbose()))
-	cmd.Env = append(append(os.Environ(), env...), sandboxEnv+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	cmd.Env = append(os.Environ(), sandboxEnv+"="+t.Name())
+	cmd.SysProcAttr = attributes
 	out, err := cmd.CombinedOutput()
 	if errors.Is(err, unix.EPERM) {
 		t.Skip("this root may not mount filesystems")
 	}
 	if err != nil {
-		t.Errorf("in a sandbox: %v", err)
+		t.Errorf("in a process of its own: %v", err)
 	}
 	if err != nil || testing.Verbose() {
 		t.Logf("%s", out)
@@ -168,4 +174,25 @@ func (w *openWatch) opened() (events []string) {
 			b = b[size:]
 		}
 	}
+}
+
+// mountExt4 makes and mounts a small ext4 filesystem, with options of mkfs.ext4.
+func mountExt4(t testing.TB, options ...string) string {
+	t.Helper()
+	base := memoryFolder(t)
+	image, name := filepath.Join(base, "image"), filepath.Join(base, "root")
+	err := errors.Join(os.Mkdir(name, 0o755), os.WriteFile(image, nil, 0o600), os.Truncate(image, 16<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range [][]string{
+		append(append([]string{"mkfs.ext4", "-q"}, options...), image),
+		{"mount", "-o", "loop", image, name},
+	} {
+		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+			t.Skipf("no ext4 filesystem can be mounted here: %s: %v %s", command[0], err, out)
+		}
+	}
+	t.Cleanup(func() { _ = unix.Unmount(name, unix.MNT_DETACH) })
+	return name
 }

@@ -13,7 +13,8 @@ import (
 const (
 	newFileMode    = 0o666    // before the process's umask
 	reserveFrom    = 1 << 20  // uploads from this size on ask for their room on disk at once, in bytes
-	stageStepBytes = 16 << 20 // staged bytes are counted against the limit in steps of this size
+	stageStepBytes = 16 << 20 // bytes of an upload of unknown size are counted against the limit in steps of this size
+	stageStepsMin  = 16       // and in smaller ones when there is room for fewer steps
 )
 
 // uploads counts what is staged.
@@ -43,14 +44,17 @@ func (u *uploads) begin() error {
 	return nil
 }
 
-func (u *uploads) grow(n int64) error {
+// grow counts n more bytes, and up to step bytes that will follow while there is room for many such.
+func (u *uploads) grow(n, step int64) (counted int64, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.bytes+n > u.bytesMax {
-		return fmt.Errorf("%w: uploads may take %d bytes in all", ErrNoSpace, u.bytesMax)
+	room := u.bytesMax - u.bytes
+	if n > room {
+		return 0, fmt.Errorf("%w: uploads may take %d bytes in all", ErrNoSpace, u.bytesMax)
 	}
+	n = max(n, min(step, room/stageStepsMin))
 	u.bytes += n
-	return nil
+	return n, nil
 }
 
 func (u *uploads) end(n int64) {
@@ -85,7 +89,8 @@ type Staged struct {
 
 // Stage begins an upload to p of size bytes, -1 if unknown. Errors: ErrNoParent, ErrIsFolder, ErrBusy, ErrTooLarge,
 // ErrNoSpace, ErrReadOnly and those of resolving p's folder.
-func (t *Tree) Stage(_ context.Context, p Path, size int64) (*Staged, error) {
+func (t *Tree) Stage(_ context.Context, p Path, size int64) (s *Staged, err error) {
+	defer t.orGone(&err)
 	if err := t.mayChange(p); err != nil {
 		return nil, err
 	}
@@ -124,7 +129,11 @@ func (t *Tree) stageIn(a *area, at place, size int64) (*Staged, error) {
 		return nil, err
 	}
 	s := &Staged{tree: t, area: a, h: noHandle, sum: hashing.NewHasher(), expected: size, began: time.Now().UnixNano()}
-	if err := s.create(at); err != nil {
+	err := s.create(at)
+	if errors.Is(err, ErrNoSpace) && a.versions.makeRoom(roomForNamesBytes) {
+		err = s.create(at)
+	}
+	if err != nil {
 		s.Discard()
 		return nil, err
 	}
@@ -178,15 +187,13 @@ func (s *Staged) count(size int64) error {
 	if size <= s.counted {
 		return nil
 	}
-	step := size - s.counted
+	step := int64(0)
 	if s.expected < 0 {
-		step = max(step, stageStepBytes)
+		step = stageStepBytes
 	}
-	if err := s.tree.uploads.grow(step); err != nil {
-		return err
-	}
-	s.counted += step
-	return nil
+	counted, err := s.tree.uploads.grow(size-s.counted, step)
+	s.counted += counted
+	return err
 }
 
 // Write adds bytes. Errors: ErrTooLarge, ErrNoSpace; the Staged must then be discarded.

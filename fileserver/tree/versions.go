@@ -106,13 +106,18 @@ func (v *versions) drop(i int) {
 	v.bytes -= v.kept[i].bytes
 }
 
-// makeRoom drops the oldest versions until need bytes are given back, and reports whether any went.
+// makeRoom drops the oldest versions until need bytes are free, at least one, and reports whether any went. None goes in
+// vain: when all of them would not be enough.
 func (v *versions) makeRoom(need int64) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	n, freed := 0, int64(0)
-	for ; n < len(v.kept) && freed <= need; n++ {
-		freed += v.kept[n].bytes
+	_, free, err := v.dir.space()
+	if err != nil || free+v.bytes < need {
+		return false
+	}
+	n := 0
+	for ; n < len(v.kept) && (n == 0 || free < need); n++ {
+		free += v.kept[n].bytes
 		v.drop(n)
 	}
 	v.kept = slices.Delete(v.kept, 0, n)
