@@ -1,6 +1,7 @@
 package fileserver
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -28,20 +29,24 @@ const (
 )
 
 // parseRanges reads the Range field for a file of size bytes (RFC 9110 section 14.2). A field of another unit, one that is
-// malformed, sent in several lines or longer than rangesMax is ignored. Ranges that begin past the end, and empty suffixes,
-// are left out; if none is left, the field is unsatisfiable. Numbers of any length are read. What overlaps or is closer than
-// rangeGapBytesMax is joined, otherwise the client's order stays.
+// malformed, sent in several lines or longer than rangesMax is ignored. Ranges that begin past the end, and suffixes of
+// length zero, are left out; if none is left, the field is unsatisfiable. Numbers of any length are read. What overlaps or is
+// not further apart than rangeGapBytesMax is joined; otherwise the client's order stays.
+//
+// A suffix of an empty file is satisfiable (section 14.1.2) by the whole of it, which is nothing. A 206 cannot say so, since a
+// Content-Range names at least one byte, so the answer is the whole file.
 func parseRanges(lines []string, size int64) ([]byteRange, rangeVerdict) {
 	if len(lines) != 1 {
 		return nil, rangesIgnored
 	}
-	unit, set, ok := strings.Cut(lines[0], "=")
-	if !ok || !strings.EqualFold(strings.TrimSpace(unit), "bytes") {
+	const unit = "bytes="
+	field := lines[0]
+	if len(field) < len(unit) || !strings.EqualFold(field[:len(unit)], unit) {
 		return nil, rangesIgnored
 	}
 	var ranges []byteRange
 	count := 0
-	for spec := range strings.SplitSeq(set, ",") {
+	for spec := range strings.SplitSeq(field[len(unit):], ",") {
 		if spec = strings.Trim(spec, " \t"); spec == "" {
 			continue
 		}
@@ -54,7 +59,7 @@ func parseRanges(lines []string, size int64) ([]byteRange, rangeVerdict) {
 		}
 	}
 	switch {
-	case count == 0:
+	case count == 0, size == 0 && len(ranges) > 0:
 		return nil, rangesIgnored
 	case len(ranges) == 0:
 		return nil, rangesUnsatisfiable
@@ -75,7 +80,7 @@ func parseRange(spec string, size int64) (r byteRange, satisfiable, ok bool) {
 		return r, false, false
 	case from == "":
 		n := min(last, size)
-		return byteRange{size - n, n}, n > 0, true
+		return byteRange{size - n, n}, last > 0, true
 	case to != "" && before(to, from):
 		return r, false, false
 	case first >= size:
@@ -113,22 +118,32 @@ func before(a, b string) bool {
 	return a < b
 }
 
-// joinRanges joins what overlaps or nearly touches. If nothing does, the order stays as it was asked for.
+// joinRanges joins what overlaps or nearly touches, in the order in which the client first asked for a byte of each (RFC 9110
+// section 15.3.7.2).
 func joinRanges(ranges []byteRange) []byteRange {
-	sorted := slices.SortedFunc(slices.Values(ranges), func(a, b byteRange) int {
-		return int(min(max(a.start-b.start, -1), 1))
-	})
-	joined := sorted[:1]
-	for _, r := range sorted[1:] {
+	type group struct {
+		byteRange
+		first int // the least index in ranges
+	}
+	groups := make([]group, len(ranges))
+	for i, r := range ranges {
+		groups[i] = group{r, i}
+	}
+	slices.SortFunc(groups, func(a, b group) int { return cmp.Compare(a.start, b.start) })
+	joined := groups[:1]
+	for _, g := range groups[1:] {
 		last := &joined[len(joined)-1]
-		if r.start-last.end() > rangeGapBytesMax {
-			joined = append(joined, r)
+		if g.start-last.end() > rangeGapBytesMax {
+			joined = append(joined, g)
 			continue
 		}
-		last.length = max(last.end(), r.end()) - last.start
+		last.length = max(last.end(), g.end()) - last.start
+		last.first = min(last.first, g.first)
 	}
-	if len(joined) == len(ranges) {
-		return ranges
+	slices.SortFunc(joined, func(a, b group) int { return cmp.Compare(a.first, b.first) })
+	out := ranges[:0]
+	for _, g := range joined {
+		out = append(out, g.byteRange)
 	}
-	return joined
+	return out
 }
