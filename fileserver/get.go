@@ -1,6 +1,7 @@
 package fileserver
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"freshet/fileserver/precond"
 	"freshet/fileserver/problem"
 	"freshet/fileserver/tree"
+	"freshet/hashing"
 )
 
 const tornTriesMax = 3 // times a file that changes before its first byte is sent is opened again
@@ -106,7 +108,18 @@ func (s *Server) sendWhole(w *reply, r *http.Request, f *tree.File) error {
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	return f.Send(r.Context(), w, 0, f.Entry.Size)
+	return sendPart(r.Context(), w, f, 0, f.Entry.Size)
+}
+
+// sendPart sends a part of f. Buffers for large bodies are lent for a while at most to those who wait for one; a request
+// that gets none before its answer has begun is told to come back.
+func sendPart(ctx context.Context, w *reply, f *tree.File, off, n int64) error {
+	if n > hashing.BlockBytes {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, w.server.limits.BufferTimeMax)
+		defer cancel()
+	}
+	return f.Send(ctx, w, off, n)
 }
 
 // sendRanges sends what the Range field asks for (RFC 9110 section 14.2): one range, several, or all if the field does not
@@ -127,7 +140,7 @@ func (s *Server) sendRanges(w *reply, r *http.Request, f *tree.File, m *media) e
 	h["Content-Range"] = []string{fmt.Sprintf("bytes %d-%d/%d", one.start, one.end()-1, size)}
 	h["Content-Length"] = []string{strconv.FormatInt(one.length, 10)}
 	w.pending = http.StatusPartialContent
-	return f.Send(r.Context(), w, one.start, one.length)
+	return sendPart(r.Context(), w, f, one.start, one.length)
 }
 
 // sendParts sends several ranges. A file that was torn before the first of them is noticed while there still is a choice.
@@ -139,7 +152,7 @@ func (s *Server) sendParts(w *reply, r *http.Request, f *tree.File, parts multip
 	h["Content-Type"] = []string{parts.mediaType()}
 	h["Content-Length"] = []string{strconv.FormatInt(parts.length(), 10)}
 	w.pending = http.StatusPartialContent
-	return parts.writeTo(w, func(off, n int64) error { return f.Send(r.Context(), w, off, n) })
+	return parts.writeTo(w, func(off, n int64) error { return sendPart(r.Context(), w, f, off, n) })
 }
 
 // redirectToFolder sends a reader to the folder's own URL, where relative links work. The Location is a path of this server

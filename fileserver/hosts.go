@@ -38,9 +38,11 @@ func (l *hostList) allows(field string) bool {
 	if last := l.last.Load(); last != nil && *last == field {
 		return true
 	}
-	if len(field) > hostBytesMax || !l.any && !l.knows(hostOf(field)) {
-		return false
-	}
+	return len(field) <= hostBytesMax && (l.any || l.knows(hostOf(field))) && l.remember(field)
+}
+
+// remember is apart from allows so that only a new field is moved to the heap.
+func (l *hostList) remember(field string) bool {
 	l.last.Store(&field)
 	return true
 }

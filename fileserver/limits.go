@@ -11,6 +11,7 @@ const (
 	HeaderTimeMax        = 10 * time.Second // for a request's header to arrive
 	BodyIdleTimeMax      = 60 * time.Second // in which BodyProgressBytesMin must move, in a body on its way in or out
 	BodyProgressBytesMin = 4 << 10          // bytes; fewer count as no progress
+	BufferTimeMax        = 20 * time.Second // that a large body waits for a buffer (tree.Options.BodyBytesMax)
 	IdleTimeMax          = 2 * time.Minute  // between two requests on one connection
 	ConnectionsMax       = 4096             // connections open at once
 	ShutdownTimeMax      = 10 * time.Second // for requests under way to finish when the server stops
@@ -30,6 +31,7 @@ type Limits struct {
 	HeaderTimeMax        time.Duration
 	BodyIdleTimeMax      time.Duration
 	BodyProgressBytesMin int64
+	BufferTimeMax        time.Duration
 	IdleTimeMax          time.Duration
 	ConnectionsMax       int
 	ShutdownTimeMax      time.Duration
@@ -41,6 +43,7 @@ func (l Limits) withDefaults() Limits {
 		HeaderTimeMax:        cmp.Or(l.HeaderTimeMax, HeaderTimeMax),
 		BodyIdleTimeMax:      cmp.Or(l.BodyIdleTimeMax, BodyIdleTimeMax),
 		BodyProgressBytesMin: cmp.Or(l.BodyProgressBytesMin, BodyProgressBytesMin),
+		BufferTimeMax:        cmp.Or(l.BufferTimeMax, BufferTimeMax),
 		IdleTimeMax:          cmp.Or(l.IdleTimeMax, IdleTimeMax),
 		ConnectionsMax:       cmp.Or(l.ConnectionsMax, ConnectionsMax),
 		ShutdownTimeMax:      cmp.Or(l.ShutdownTimeMax, ShutdownTimeMax),

@@ -116,13 +116,13 @@ func slowBody(t *testing.T, w *world, request, piece string, every time.Duration
 // TestSteadyBodyOutlastsTheIdleTime sends slowly, but fast enough all along, for longer than a silent body may take.
 func TestSteadyBodyOutlastsTheIdleTime(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, limited(func(l *fileserver.Limits) { l.BodyIdleTimeMax, l.BodyProgressBytesMin = 400*time.Millisecond, 100 }))
+	w := newWorld(t, limited(func(l *fileserver.Limits) { l.BodyIdleTimeMax, l.BodyProgressBytesMin = 1500*time.Millisecond, 100 }))
 	c := w.dial(t)
 	defer c.Close()
 	piece := strings.Repeat("x", 200)
 	fmt.Fprintf(c, "PUT /a.txt HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nContent-Length: 4000\r\n\r\n", w.addr)
 	for range 20 {
-		time.Sleep(40 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 		if _, err := io.WriteString(c, piece); err != nil {
 			t.Fatal(err)
 		}
@@ -160,6 +160,72 @@ func TestReaderThatDoesNotReadIsCut(t *testing.T) {
 	}
 	if n, err := io.Copy(io.Discard, c); err == nil && n > 64<<20 {
 		t.Errorf("%d bytes came after all", n)
+	}
+}
+
+// TestBodiesWaitForBuffers has one client hold the only buffer; a second one is told to come back, and small files are not
+// affected.
+func TestBodiesWaitForBuffers(t *testing.T) {
+	t.Parallel()
+	w := newWorldOf(t, t.TempDir(), tree.Options{BodyBytesMax: 300 << 10},
+		limited(func(l *fileserver.Limits) { l.BufferTimeMax = 100 * time.Millisecond }))
+	w.file(t, "big", strings.Repeat("x", 32<<20))
+	w.file(t, "small", "one")
+	c := w.dial(t)
+	defer c.Close()
+	fmt.Fprintf(c, "GET /big HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", w.addr)
+	r := bufio.NewReader(c)
+	if _, err := r.Peek(1); err != nil {
+		t.Fatal(err)
+	}
+	if a := w.ask(t, "GET", "/big", ""); a.status != 503 || a.header.Get("Retry-After") == "" {
+		t.Errorf("without a buffer: %d %v", a.status, a.header)
+	}
+	if a := w.ask(t, "GET", "/small", ""); a.status != 200 {
+		t.Errorf("a small file: %d", a.status)
+	}
+	if a := readAnswer(t, r, "GET"); a.status != 200 || len(a.body) != 32<<20 {
+		t.Errorf("the first client: %d, %d bytes", a.status, len(a.body))
+	}
+}
+
+func TestFormFilesMax(t *testing.T) {
+	t.Parallel()
+	w := newWorldOf(t, fastFolder(t), tree.Options{Write: true})
+	var parts []string
+	for i := range 1002 {
+		parts = append(parts, "mkdir", fmt.Sprint("d", i))
+	}
+	if a := w.ask(t, "POST", "/", form(parts...), formType); a.status != 400 || !strings.Contains(a.body, "fields") {
+		t.Errorf("fields without end: %d %.200s", a.status, a.body)
+	}
+	parts = nil
+	for i := range 1001 {
+		parts = append(parts, fmt.Sprint("file/f", i), "")
+	}
+	a := w.ask(t, "POST", "/", form(parts...), formType)
+	if a.status != 400 || !strings.Contains(a.body, "1000 files") || w.onDisk(t, "f999") != "" || w.onDisk(t, "f1000") != nothing {
+		t.Errorf("1001 files: %d %.300s", a.status, a.body)
+	}
+}
+
+// TestRequestIDs repeats an id that a proxy gave, unless it is longer or stranger than ids are.
+func TestRequestIDs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for name, c := range map[string]struct {
+		given string
+		kept  bool
+	}{
+		"plain": {"0af7-65.X_1", true}, "longest": {strings.Repeat("a", 64), true}, "too_long": {strings.Repeat("a", 65), false},
+		"quote": {`a"b`, false}, "space": {"a b", false}, "none": {"", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := w.ask(t, "GET", "/none", "", "X-Request-Id: "+c.given).header.Get("X-Request-Id")
+			if got == "" || (got == c.given) != c.kept {
+				t.Errorf("%q became %q", c.given, got)
+			}
+		})
 	}
 }
 
