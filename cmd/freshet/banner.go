@@ -5,12 +5,14 @@ import (
 	"io"
 	"net"
 	"strconv"
+
+	"freshet/fileserver/tree"
 )
 
 // A greeting is what the first lines on a terminal say.
 type greeting struct {
 	version string
-	root    string // of the file system, absolute; the file if only one is served
+	target  target
 	config  *config
 	at      *net.TCPAddr
 	network []string // names and addresses by which others reach the server
@@ -21,10 +23,12 @@ type greeting struct {
 func (g *greeting) print(w io.Writer) {
 	c := g.config
 	mode := "read-only; add --write to allow uploads"
-	if c.Write {
+	if g.target.only != "" {
+		mode = "read-only"
+	} else if c.Write {
 		mode = "reading and writing"
 	}
-	fmt.Fprintf(w, "freshet %s   serving %s   (%s)\n", g.version, shown(g.root), mode)
+	fmt.Fprintf(w, "freshet %s   serving %s   (%s)\n", g.version, shown(g.target.String()), mode)
 	if url := g.localURL(); url != "" {
 		line(w, "On this machine", url)
 	}
@@ -33,7 +37,7 @@ func (g *greeting) print(w io.Writer) {
 		line(w, "On your network", fmt.Sprintf("not shared; add --listen :%d --public", g.at.Port))
 	default:
 		for _, host := range g.network {
-			line(w, "On your network", urlOf(host, g.at.Port))
+			line(w, "On your network", g.url(host))
 		}
 	}
 	if c.Write {
@@ -72,18 +76,19 @@ func keeping(c *config) string {
 func (g *greeting) localURL() string {
 	switch ip := g.at.IP; {
 	case len(ip) == 0, ip.IsUnspecified(), ip.Equal(net.IPv4(127, 0, 0, 1)):
-		return urlOf("localhost", g.at.Port)
+		return g.url("localhost")
 	case ip.IsLoopback():
-		return urlOf(hostOf(g.at), g.at.Port)
+		return g.url(hostOf(g.at))
 	}
 	return ""
 }
 
-func (g *greeting) metricsURL() string { return urlOf(hostOf(g.metrics), g.metrics.Port) + "metrics" }
-
-func urlOf(host string, port int) string {
-	return "http://" + net.JoinHostPort(host, strconv.Itoa(port)) + "/"
+// url returns the URL of what is served, on a host that listens at g.at.
+func (g *greeting) url(host string) string {
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(g.at.Port)) + "/" + tree.EscapeName(g.target.only)
 }
+
+func (g *greeting) metricsURL() string { return "http://" + g.metrics.String() + "/metrics" }
 
 // networkAddresses returns the addresses by which other machines reach a listener at at, IPv4 first.
 func networkAddresses(at *net.TCPAddr) []string {

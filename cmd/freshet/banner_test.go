@@ -15,22 +15,23 @@ func TestBanner(t *testing.T) {
 		environ []string
 		at      *net.TCPAddr
 		network []string
+		only    string
 		want    string
 	}{
-		"read_only_on_loopback": {nil, nil, loopback, nil, `
+		"read_only_on_loopback": {nil, nil, loopback, nil, "", `
 freshet 1.0   serving /home/ana/shared   (read-only; add --write to allow uploads)
   On this machine   http://localhost:8080/
   On your network   not shared; add --listen :8080 --public
 Press Ctrl+C to stop. More: freshet help serve
 `},
-		"writing": {[]string{"--write"}, nil, loopback, nil, `
+		"writing": {[]string{"--write"}, nil, loopback, nil, "", `
 freshet 1.0   serving /home/ana/shared   (reading and writing)
   On this machine   http://localhost:8080/
   On your network   not shared; add --listen :8080 --public
   Replaced files    kept for 30d in .freshet, at most 10% of the disk
 Press Ctrl+C to stop. More: freshet help serve
 `},
-		"public_read_only": {[]string{"--public"}, nil, everywhere, []string{"files.example", "192.0.2.7", "2001:db8::7"}, `
+		"public_read_only": {[]string{"--public"}, nil, everywhere, []string{"files.example", "192.0.2.7", "2001:db8::7"}, "", `
 freshet 1.0   serving /home/ana/shared   (read-only; add --write to allow uploads)
   On this machine   http://localhost:80/
   On your network   http://files.example:80/
@@ -39,14 +40,20 @@ freshet 1.0   serving /home/ana/shared   (read-only; add --write to allow upload
 Press Ctrl+C to stop. More: freshet help serve
 `},
 		"public_and_writing": {[]string{"--public", "--write", "--state=/var/lib/my files"}, nil,
-			&net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 80}, []string{"192.0.2.7"}, `
+			&net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 80}, []string{"192.0.2.7"}, "", `
 freshet 1.0   serving /home/ana/shared   (reading and writing)
   On your network   http://192.0.2.7:80/
   Replaced files    kept for 30d in "/var/lib/my files", at most 10% of the disk
   Warning           anyone who can reach this server may change and remove files
 Press Ctrl+C to stop. More: freshet help serve
 `},
-		"with_metrics": {nil, []string{"FRESHET_METRICS=127.0.0.1:9100"}, loopback, nil, `
+		"one_file": {nil, nil, loopback, nil, "a b.txt", `
+freshet 1.0   serving "/home/ana/shared/a b.txt"   (read-only)
+  On this machine   http://localhost:8080/a%20b.txt
+  On your network   not shared; add --listen :8080 --public
+Press Ctrl+C to stop. More: freshet help serve
+`},
+		"with_metrics": {nil, []string{"FRESHET_METRICS=127.0.0.1:9100"}, loopback, nil, "", `
 freshet 1.0   serving /home/ana/shared   (read-only; add --write to allow uploads)
   On this machine   http://localhost:8080/
   On your network   not shared; add --listen :8080 --public
@@ -61,7 +68,7 @@ Press Ctrl+C to stop. More: freshet help serve
 			}
 			var got strings.Builder
 			metrics := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9100}
-			(&greeting{"1.0", "/home/ana/shared", config, c.at, c.network, metrics}).print(&got)
+			(&greeting{"1.0", target{"/home/ana/shared", c.only}, config, c.at, c.network, metrics}).print(&got)
 			if want := strings.TrimPrefix(c.want, "\n"); got.String() != want {
 				t.Errorf("got\n%s\nwant\n%s", got.String(), want)
 			}

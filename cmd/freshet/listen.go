@@ -11,39 +11,59 @@ import (
 // portsTried is how many ports after one in use are tried for a suggestion.
 const portsTried = 20
 
-// listen opens the address that the named setting gives. What can be reached from beyond this machine is refused unless
-// public. danger says what could happen there: "read /srv/docs".
-func (c *config) listen(key, address, danger string) (*net.TCPListener, error) {
-	flag := "--" + key
-	if key == "metrics" {
-		flag = "metrics ="
+// An address is a setting that says where to listen.
+type address struct {
+	key      string
+	text     string
+	instead  string // one that works almost anywhere
+	danger   string // what somebody could do who reaches it: "read /srv/docs"
+	fromFile bool   // it is no flag
+}
+
+// suggest returns how to set a to another text.
+func (a *address) suggest(text string) string {
+	if a.fromFile {
+		return fmt.Sprintf("%s = %q", a.key, text)
 	}
+	return "freshet --" + a.key + " " + text
+}
+
+// fails returns the fault of an address that cannot be had.
+func (a *address) fails(code int, why, try string) *fault {
+	return &fault{code, "cannot listen on " + shown(a.text), why, try}
+}
+
+// listen opens an address. What can be reached from beyond this machine is refused unless public.
+func (a *address) listen(public bool) (*net.TCPListener, error) {
 	// The name is looked up once, so that what is checked is what is opened.
-	at, err := net.ResolveTCPAddr("tcp", address)
-	if err != nil {
-		return nil, misuse("cannot listen on "+shown(address), err.Error(), flag+" 127.0.0.1:8080")
+	at, err := net.ResolveTCPAddr("tcp", a.text)
+	if err == nil && a.text == "" {
+		err = errors.New("it is empty")
 	}
-	if !bool(c.Public) && !at.IP.IsLoopback() {
-		return nil, misuse("will not listen on "+shown(address),
-			"it can be reached from beyond this machine, by anyone, to "+danger,
-			fmt.Sprintf("%s %s, or --public if that is meant", flag, net.JoinHostPort("127.0.0.1", strconv.Itoa(at.Port))))
+	if err != nil {
+		return nil, a.fails(exitUsage, err.Error(), a.suggest(a.instead))
+	}
+	if !public && !at.IP.IsLoopback() {
+		local := net.JoinHostPort("127.0.0.1", strconv.Itoa(at.Port))
+		return nil, misuse("will not listen on "+shown(a.text),
+			"it can be reached from beyond this machine, by anyone, to "+a.danger,
+			a.suggest(local)+", or --public if that is meant")
 	}
 	listener, err := net.ListenTCP("tcp", at)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, inUse(at, address, flag)
+		return nil, a.inUse(at)
 	case errors.Is(err, syscall.EACCES):
-		return nil, &fault{exitFailed, "cannot listen on " + shown(address), "the system keeps this port for itself",
-			flag + " " + net.JoinHostPort(hostOf(at), "8080")}
+		return nil, a.fails(exitFailed, "this user may not use that port", a.suggest(net.JoinHostPort(hostOf(at), "8080")))
 	case err != nil:
-		return nil, &fault{exitFailed, "cannot listen on " + shown(address), errors.Unwrap(err).Error(), flag + " 127.0.0.1:8080"}
+		return nil, a.fails(exitFailed, errors.Unwrap(err).Error(), a.suggest(a.instead))
 	}
 	return listener, nil
 }
 
 // inUse returns the fault of an address that another program has, with that program if it can be found and a free port.
-func inUse(at *net.TCPAddr, address, flag string) *fault {
-	f := &fault{exitFailed, "cannot listen on " + shown(address), "address already in use", "stop the program that uses it"}
+func (a *address) inUse(at *net.TCPAddr) *fault {
+	f := a.fails(exitFailed, "address already in use", "stop the program that uses it")
 	if owner := portOwner(at.Port); owner != "" {
 		f.why += " (" + owner + ")"
 	}
@@ -51,7 +71,7 @@ func inUse(at *net.TCPAddr, address, flag string) *fault {
 		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: at.IP, Port: port, Zone: at.Zone})
 		if err == nil {
 			_ = l.Close()
-			f.try = fmt.Sprintf("freshet %s %s", flag, net.JoinHostPort(hostOf(at), strconv.Itoa(port)))
+			f.try = a.suggest(net.JoinHostPort(hostOf(at), strconv.Itoa(port)))
 			break
 		}
 	}

@@ -10,13 +10,17 @@ import (
 	"testing"
 )
 
+func listenOn(text string, public bool) (*net.TCPListener, error) {
+	return (&address{key: "listen", text: text}).listen(public)
+}
+
 func TestAddressInUseNamesTheProgramAndAFreePort(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	_, err = defaults().listen("listen", taken.Addr().String(), "read /x")
+	_, err = listenOn(taken.Addr().String(), false)
 	var f *fault
 	if !errors.As(err, &f) || f.code != exitFailed {
 		t.Fatalf("got %v", err)
@@ -28,7 +32,7 @@ func TestAddressInUseNamesTheProgramAndAFreePort(t *testing.T) {
 	if !ok || free == taken.Addr().String() {
 		t.Fatalf("suggests %q", f.try)
 	}
-	again, err := defaults().listen("listen", free, "read /x")
+	again, err := listenOn(free, false)
 	if err != nil {
 		t.Fatalf("the suggested %s cannot be used: %v", free, err)
 	}
@@ -39,8 +43,9 @@ func TestListenBeyondThisMachine(t *testing.T) {
 	for address, beyond := range map[string]bool{
 		"127.0.0.1:0": false, "127.8.8.8:0": false, "[::1]:0": false, "localhost:0": false,
 		":0": true, "0.0.0.0:0": true, "[::]:0": true, "192.0.2.1:0": true, "[fe80::1%lo]:0": true, "[::ffff:192.0.2.1]:0": true,
+		"": false, "127.0.0.1": false, "localhost": false, ":nosuchport": false,
 	} {
-		l, err := defaults().listen("listen", address, "read /x")
+		l, err := listenOn(address, false)
 		if err == nil {
 			l.Close()
 		}
@@ -50,9 +55,7 @@ func TestListenBeyondThisMachine(t *testing.T) {
 			t.Errorf("%s: got %v", address, err)
 		}
 	}
-	c := defaults()
-	c.Public = true
-	l, err := c.listen("listen", ":0", "read /x")
+	l, err := listenOn(":0", true)
 	if err != nil {
 		t.Fatal(err)
 	}

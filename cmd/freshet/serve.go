@@ -110,7 +110,7 @@ func (c *config) target(cmd *cobra.Command, arg string) (target, error) {
 func (c *config) serve(ctx context.Context, t target, stdout, stderr io.Writer) error {
 	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may go: that must not end the server
 	log := c.logger(stderr)
-	main, err := c.listen("listen", c.Listen, c.danger(t))
+	main, err := c.mainAddress(t).listen(bool(c.Public))
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (c *config) serve(ctx context.Context, t target, stdout, stderr io.Writer) 
 
 	c.greet(stderr, log, &greeting{
 		version: readBuild().Version,
-		root:    t.String(),
+		target:  t,
 		config:  c,
 		at:      main.Addr().(*net.TCPAddr),
 		metrics: metrics.Addr().(*net.TCPAddr),
@@ -149,12 +149,13 @@ func (c *config) serve(ctx context.Context, t target, stdout, stderr io.Writer) 
 	return errors.Join(err, served.Close())
 }
 
-// danger says what somebody could do who reaches the server.
-func (c *config) danger(t target) string {
+// mainAddress returns where t is to be served.
+func (c *config) mainAddress(t target) *address {
+	danger := "read " + shown(t.String())
 	if c.Write {
-		return "read and change " + shown(t.String())
+		danger = "read and change " + shown(t.String())
 	}
-	return "read " + shown(t.String())
+	return &address{key: "listen", text: c.Listen, instead: "127.0.0.1:8080", danger: danger}
 }
 
 func (c *config) logger(w io.Writer) *slog.Logger {
@@ -178,7 +179,7 @@ func (c *config) greet(stderr io.Writer, log *slog.Logger, g *greeting) {
 		g.print(stderr)
 		return
 	}
-	log.Info("serving", "url", urlOf(hostOf(g.at), g.at.Port), "root", g.root, "write", bool(c.Write), "public", bool(c.Public),
+	log.Info("serving", "url", g.url(hostOf(g.at)), "root", g.target.String(), "write", bool(c.Write), "public", bool(c.Public),
 		"version", g.version)
 	if c.Metrics != "" {
 		log.Info("serving metrics", "url", g.metricsURL())

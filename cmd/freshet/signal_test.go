@@ -147,3 +147,44 @@ func TestMetricsListener(t *testing.T) {
 		t.Errorf("the main listener answers %v, %v", answer, err)
 	}
 }
+
+// TestReaderOfTheLogMayGo checks that the server outlives what it writes its log to.
+func TestReaderOfTheLogMayGo(t *testing.T) {
+	t.Parallel()
+	program, err := exec.LookPath("freshet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "--listen", "127.0.0.1:0", t.TempDir())
+	var log lockedBuffer
+	cmd.Stdout, cmd.Stderr = writer, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	go func() { defer close(exited); _ = cmd.Wait() }()
+	defer cmd.Process.Kill()
+	writer.Close()
+	reader.Close()
+	var url string
+	log.wait(startTimeMax, exited, func(text string) bool { url = urlInLog.FindString(text); return url != "" })
+	answer, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	const written = 1500 * time.Millisecond // after which the line of this request has been written out
+	select {
+	case <-exited:
+		t.Fatalf("%v", cmd.ProcessState)
+	case <-time.After(written):
+	}
+	if answer, err = http.Get(url); err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +18,9 @@ func TestFolderThatMayNotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.Chmod(closed, 0o700) })
-	cmd := exec.Command("freshet", "--listen", "127.0.0.1:0", closed)
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeMax)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "freshet", "--listen", "127.0.0.1:0", closed)
 	if os.Geteuid() == 0 {
 		cmd.Path = openToAll(t, dir)
 		const nobody = 65534

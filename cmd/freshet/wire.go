@@ -86,7 +86,8 @@ func (c *config) listenMetrics() (net.Listener, error) {
 	if c.Metrics == "" {
 		return closedListener{}, nil
 	}
-	return c.listen("metrics", c.Metrics, "read the metrics")
+	a := &address{key: "metrics", text: c.Metrics, instead: "127.0.0.1:9100", danger: "read the metrics", fromFile: true}
+	return a.listen(bool(c.Public))
 }
 
 // A closedListener accepts nothing.
