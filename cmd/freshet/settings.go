@@ -23,7 +23,8 @@ type config struct {
 	UploadSize, BodyMemory, CacheMemory, HeaderBytes, BodyProgress       size
 	StageSize, VersionsSize                                              share
 	Uploads, VersionsFiles, Connections                                  count
-	Versions, HashWait, HeaderTime, BodyIdleTime, IdleTime, ShutdownTime time.Duration
+	Versions, HashWait, HeaderTime, BodyIdleTime, BufferTime             time.Duration
+	IdleTime, ShutdownTime                                               time.Duration
 
 	source map[string]string // setting -> where it was set: "--listen", "FRESHET_LISTEN", "a.toml:3"
 }
@@ -47,6 +48,7 @@ func defaults() *config {
 		HeaderTime:    fileserver.HeaderTimeMax,
 		BodyIdleTime:  fileserver.BodyIdleTimeMax,
 		BodyProgress:  fileserver.BodyProgressBytesMin,
+		BufferTime:    fileserver.BufferTimeMax,
 		IdleTime:      fileserver.IdleTimeMax,
 		Connections:   fileserver.ConnectionsMax,
 		ShutdownTime:  fileserver.ShutdownTimeMax,
@@ -99,6 +101,7 @@ func settings(c *config) []setting {
 		{"header-time", false, span{&c.HeaderTime, false}, "for a header to arrive"},
 		{"body-idle-time", false, span{&c.BodyIdleTime, false}, "in which a body, in or out, must move by body-progress"},
 		{"body-progress", false, &c.BodyProgress, "fewer bytes count as none"},
+		{"buffer-time", false, span{&c.BufferTime, false}, "that a large file waits for one of the buffers of body-memory"},
 		{"idle-time", false, span{&c.IdleTime, false}, "between two requests on a connection"},
 		{"shutdown-time", false, span{&c.ShutdownTime, false}, "for requests under way when the server stops"},
 	}

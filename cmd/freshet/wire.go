@@ -67,6 +67,7 @@ func (c *config) serverConfig(t target, served *tree.Tree, log *slog.Logger, acc
 			HeaderTimeMax:        c.HeaderTime,
 			BodyIdleTimeMax:      c.BodyIdleTime,
 			BodyProgressBytesMin: int64(c.BodyProgress),
+			BufferTimeMax:        c.BufferTime,
 			IdleTimeMax:          c.IdleTime,
 			ConnectionsMax:       int(c.Connections),
 			ShutdownTimeMax:      c.ShutdownTime,
