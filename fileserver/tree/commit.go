@@ -185,10 +185,10 @@ func (t *Tree) remember(s *Staged) (hashing.Record, error) {
 		Stamp:     m.stamp,
 		Digest:    s.sum.Digest(),
 		Blocks:    s.sum.Blocks(),
-		Certified: s.held && s.h.leaseHeld() && fineStamps(),
+		Certified: s.held && s.h.leaseHeld() && certain(m.stamp),
 		Began:     s.began,
 	}
-	t.hasher.index.Put(rec)
+	t.hasher.remember(m, rec)
 	s.mine = m
 	return rec, nil
 }

@@ -321,7 +321,7 @@ func (c *folderCopy) copyFileOnce(source, made dir, name string) error {
 		return err
 	}
 	defer from.close()
-	held := awaitLease(c.ctx, from, m.stamp.Dev, InUseWaitMax) == leaseGranted
+	held := awaitLease(c.ctx, from, InUseWaitMax) == leaseGranted
 	if m, err = from.stat(); err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func orMoved(err error) error {
 
 // hold takes the lease and finds the digest.
 func (t *Tree) hold(ctx context.Context, c *current, tags bool) (err error) {
-	switch awaitLease(ctx, c.h, c.meta.stamp.Dev, InUseWaitMax) {
+	switch awaitLease(ctx, c.h, InUseWaitMax) {
 	case leaseBusy:
 		return ErrInUse
 	case leaseGranted:

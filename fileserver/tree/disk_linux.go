@@ -218,6 +218,8 @@ func metaOf(st *unix.Stat_t) meta {
 		disk:  st.Blocks * 512,
 		uid:   st.Uid,
 		gid:   st.Gid,
+
+		nameless: st.Nlink == 0,
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:

@@ -164,31 +164,25 @@ func (h handle) reserve(size int64) error {
 	return nil
 }
 
-// leasing remembers, by device, whether leases of that filesystem hold against every writer: on ext4, xfs, btrfs and tmpfs
-// they do, on filesystems that others can write to from elsewhere they are local only.
-var leasing sync.Map // uint64 device -> bool
-
-func leasesHold(h handle, device uint64) bool {
-	if v, ok := leasing.Load(device); ok {
-		return v.(bool)
-	}
+// leasesHold reports whether leases on h's filesystem hold against every writer: on ext4, xfs, btrfs and tmpfs they do, on
+// filesystems that others can write to from elsewhere they are local only. It is asked each time, since the number of a
+// device that was unmounted is given to the next.
+func leasesHold(h handle) bool {
 	var st unix.Statfs_t
-	if err := unix.Fstatfs(h.fd, &st); err != nil {
+	if err := eintr(func() error { return unix.Fstatfs(h.fd, &st) }); err != nil {
 		return false
 	}
-	hold := false
 	switch uint32(st.Type) {
 	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.TMPFS_MAGIC:
-		hold = true
+		return true
 	}
-	leasing.Store(device, hold)
-	return hold
+	return false
 }
 
 // lease asks for a read lease: nobody may open the file for writing while it is held, or rather, has to wait until it is
 // given back. h must be open for reading only.
-func (h handle) lease(device uint64) leaseState {
-	if !leasesHold(h, device) {
+func (h handle) lease() leaseState {
+	if !leasesHold(h) {
 		return leaseNone
 	}
 	_, err := unix.FcntlInt(uintptr(h.fd), unix.F_SETLEASE, unix.F_RDLCK)

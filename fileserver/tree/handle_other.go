@@ -97,9 +97,9 @@ func (h handle) cloneFrom(handle) error { return errors.ErrUnsupported }
 // reserve has no way to ask for room in advance; a full disk is met while writing.
 func (h handle) reserve(int64) error { return nil }
 
-func (h handle) lease(uint64) leaseState { return leaseNone }
-func (h handle) leaseHeld() bool         { return false }
-func (h handle) unlease()                {}
+func (h handle) lease() leaseState { return leaseNone }
+func (h handle) leaseHeld() bool   { return false }
+func (h handle) unlease()          {}
 
 // sync makes the file's bytes and attributes durable.
 func (h handle) sync() error {

@@ -49,7 +49,7 @@ func (x *hasher) known(s hashing.Stamp) (hashing.Record, bool) { return x.index.
 // certainty can be had.
 func (x *hasher) proven(s hashing.Stamp, held bool) (hashing.Record, bool) {
 	rec, ok := x.known(s)
-	return rec, ok && (rec.Certified || !held || !fineStamps())
+	return rec, ok && (rec.Certified || !held || !certain(s))
 }
 
 // hash returns the record of the file behind h in its present state, and remembers it. held says that the caller has a
@@ -135,10 +135,24 @@ func (x *hasher) readAll(h handle, m meta, held bool) (hashing.Record, error) {
 	if after.stamp != m.stamp || held && !h.leaseHeld() {
 		return hashing.Record{}, errMoved
 	}
-	rec := hashing.Record{Stamp: m.stamp, Digest: sum.Digest(), Blocks: sum.Blocks(), Certified: held && fineStamps(), Began: began}
-	x.index.Put(rec)
+	rec := hashing.Record{
+		Stamp: m.stamp, Digest: sum.Digest(), Blocks: sum.Blocks(), Certified: held && certain(m.stamp), Began: began,
+	}
+	x.remember(after, rec)
 	return rec, nil
 }
+
+// remember keeps what was read of a file in the state now, unless that state is the file's last: the next file that is given
+// its inode may have the same stamp.
+func (x *hasher) remember(now meta, rec hashing.Record) {
+	if !now.nameless {
+		x.index.Put(rec)
+	}
+}
+
+// certain reports whether s, taken under a lease, will not be given to other bytes of the same file. Whole seconds are what
+// filesystems with small inodes keep, whatever the kernel's clock.
+func certain(s hashing.Stamp) bool { return fineStamps() && s.Ctime%int64(time.Second) != 0 }
 
 // feed reads size bytes of h into sum, and stops early when a program waits to write. Errors of sum are returned.
 func (x *hasher) feed(sum io.Writer, h handle, size int64, held bool) error {
@@ -164,10 +178,10 @@ func (x *hasher) feed(sum io.Writer, h handle, size int64, held bool) error {
 }
 
 // awaitLease asks for a lease until it is granted or known not to be had, for at most wait.
-func awaitLease(ctx context.Context, h handle, device uint64, wait time.Duration) leaseState {
+func awaitLease(ctx context.Context, h handle, wait time.Duration) leaseState {
 	deadline := time.Now().Add(wait)
 	for {
-		state := h.lease(device)
+		state := h.lease()
 		if state != leaseBusy || time.Now().After(deadline) {
 			return state
 		}

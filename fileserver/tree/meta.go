@@ -15,6 +15,8 @@ type meta struct {
 	disk  int64 // bytes taken on disk
 	uid   uint32
 	gid   uint32
+
+	nameless bool // it has no name any more, or not yet
 }
 
 func (m *meta) isFolder() bool  { return m.mode.IsDir() }

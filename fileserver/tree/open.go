@@ -166,7 +166,7 @@ func (t *Tree) openUnknown(ctx context.Context, p Path) (*File, error) {
 // describe finds the digest of an open file: under a lease where there is one, of a copy of its own where the file cannot
 // be held still, or none where that would take too much memory or time.
 func (t *Tree) describe(ctx context.Context, f *File) error {
-	switch awaitLease(ctx, f.h, f.Entry.Stamp.Dev, writerWaitMax) {
+	switch awaitLease(ctx, f.h, writerWaitMax) {
 	case leaseGranted:
 		return t.hashInto(ctx, f, true)
 	case leaseBusy:
@@ -243,7 +243,9 @@ func (t *Tree) copyInto(ctx context.Context, f *File, remember bool) error {
 		return err
 	}
 	if after.stamp == f.Entry.Stamp {
-		t.hasher.index.Put(hashing.Record{Stamp: after.stamp, Digest: f.Entry.Digest, Blocks: sum.Blocks(), Began: began})
+		t.hasher.remember(after, hashing.Record{
+			Stamp: after.stamp, Digest: f.Entry.Digest, Blocks: sum.Blocks(), Began: began,
+		})
 	}
 	return nil
 }

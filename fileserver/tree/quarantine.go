@@ -30,7 +30,6 @@ type displaced struct {
 	record record
 	h      handle // holds the lease; none for folders and links
 	held   bool
-	device uint64
 	stamp  hashing.Stamp // after it was displaced
 	keep   bool          // false: its bytes are those that replaced it, no version is needed
 	until  time.Time
@@ -40,7 +39,7 @@ type displaced struct {
 // displaced takes over cur's descriptor and lease.
 func (t *Tree) displaced(a *area, id string, r record, cur *current, keep bool) *displaced {
 	d := &displaced{
-		area: a, id: id, record: r, h: cur.h, held: cur.held, device: cur.meta.stamp.Dev, keep: keep,
+		area: a, id: id, record: r, h: cur.h, held: cur.held, keep: keep,
 		until: time.Now().Add(QuarantineTimeMax),
 	}
 	cur.h = noHandle
@@ -185,7 +184,7 @@ func (q *quarantine) judge(d *displaced, now time.Time) (changed, done bool) {
 	switch {
 	case since > writerTimeMax:
 		return true, true
-	case d.h.lease(d.device) == leaseBusy:
+	case d.h.lease() == leaseBusy:
 		return false, false
 	}
 	return q.tree.touched(d), true

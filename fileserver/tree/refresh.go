@@ -133,7 +133,7 @@ func (r *refresher) name(ctx context.Context, p Path, folder dir, name string, k
 		return
 	}
 	defer h.close()
-	switch h.lease(m.stamp.Dev) {
+	switch h.lease() {
 	case leaseBusy:
 		r.later(child)
 	case leaseGranted:

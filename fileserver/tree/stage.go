@@ -267,7 +267,7 @@ func (s *Staged) seal(modTime time.Time) error {
 	if s.mine, err = h.stat(); err != nil {
 		return err
 	}
-	s.held = h.lease(s.mine.stamp.Dev) == leaseGranted
+	s.held = h.lease() == leaseGranted
 	return syncFile(h)
 }
 

@@ -16,7 +16,7 @@ func metaOfInfo(info fs.FileInfo) meta {
 	m := meta{mode: info.Mode() & (fs.ModeType | fs.ModePerm), mtime: info.ModTime().UnixNano()}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		m.stamp = hashing.Stamp{Dev: uint64(st.Dev), Ino: st.Ino, Size: st.Size, Ctime: syscall.TimespecToNsec(st.Ctimespec)}
-		m.disk, m.uid, m.gid = st.Blocks*512, st.Uid, st.Gid
+		m.disk, m.uid, m.gid, m.nameless = st.Blocks*512, st.Uid, st.Gid, st.Nlink == 0
 	}
 	return m
 }
