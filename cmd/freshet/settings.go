@@ -20,11 +20,11 @@ type config struct {
 	RequirePreconditions boolean
 	Cache                cacheRules
 
-	UploadSize, BodyMemory, CacheMemory, HeaderBytes, BodyProgress       size
-	StageSize, VersionsSize                                              share
-	Uploads, VersionsFiles, Connections                                  count
-	Versions, HashWait, HeaderTime, BodyIdleTime, BufferTime             time.Duration
-	IdleTime, ShutdownTime                                               time.Duration
+	UploadSize, BodyMemory, CacheMemory, HeaderBytes, BodyProgress size
+	StageSize, VersionsSize                                        share
+	Uploads, VersionsFiles, Connections                            count
+	Versions, HashWait, HeaderTime, BodyIdleTime, BufferTime       time.Duration
+	IdleTime, ShutdownTime                                         time.Duration
 
 	source map[string]string // setting -> where it was set: "--listen", "FRESHET_LISTEN", "a.toml:3"
 }
