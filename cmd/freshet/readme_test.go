@@ -131,6 +131,24 @@ func TestReadmeNamesTheTwoCommands(t *testing.T) {
 	}
 }
 
+var relativeLink = regexp.MustCompile(`\]\(([^)#:]+)\)`)
+
+func TestReadmeLinks(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(moduleDir, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := relativeLink.FindAllStringSubmatch(string(text), -1)
+	if len(links) == 0 {
+		t.Fatal("no links were found")
+	}
+	for _, link := range links {
+		if _, err := os.Stat(filepath.Join(moduleDir, link[1])); err != nil {
+			t.Errorf("a link leads nowhere: %v", err)
+		}
+	}
+}
+
 func TestReadmeSteps(t *testing.T) {
 	steps := readSteps("$ not fenced\n```\n$ one \\\n  two\nshown\n$ silent\n```\nprose\n```sh\nno command\n$ three\n```\n")
 	want := []step{{3, "one \\\n  two", "shown\n"}, {6, "silent", ""}, {11, "three", ""}}
