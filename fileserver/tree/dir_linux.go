@@ -309,6 +309,15 @@ func (d dir) writable() error {
 	return nil
 }
 
+// lockSelf takes the exclusive lock of the folder itself for as long as it is open. A filesystem that has no locks for
+// folders is believed.
+func (d dir) lockSelf() error {
+	if unix.Flock(d.fd, unix.LOCK_EX|unix.LOCK_NB) == unix.EWOULDBLOCK {
+		return ErrLocked
+	}
+	return nil
+}
+
 // lock takes the exclusive lock of the folder's lock file for as long as the returned handle is open.
 // It is open for reading only, so that the filesystem can be remounted read-only, but where the lock wants more.
 func (d dir) lock(name string) (handle, error) {

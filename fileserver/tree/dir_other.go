@@ -222,5 +222,8 @@ func (d dir) up() (dir, error) { return dir{d.base, path.Dir(d.rel)}, nil }
 // writable is found out when the first name is made.
 func (d dir) writable() error { return nil }
 
+// lockSelf is left to the lock file of the state folder.
+func (d dir) lockSelf() error { return nil }
+
 // inherits is left to the system: a new file is made beside the state folder's others.
 func (d dir) inherits(meta) bool { return false }

@@ -43,7 +43,7 @@ type Options struct {
 	UploadsMax       int
 	UploadBytesMax   int64
 	StageBytesMax    int64 // 0: StageShareMax of the filesystem
-	BodyBytesMax     int64
+	BodyBytesMax     int64 // at least copyBytesMax
 	CacheBytesMax    int64
 	VersionsAgeMax   time.Duration // 0: the default; negative: no versions are kept
 	VersionsBytesMax int64         // 0: VersionsShareMax of the filesystem
@@ -61,6 +61,7 @@ func (o Options) withDefaults() Options {
 	def(&o.VersionsAgeMax, VersionsAgeMax)
 	def(&o.VersionsFilesMax, VersionsFilesMax)
 	def(&o.HashWaitMax, HashWaitMax)
+	o.BodyBytesMax = max(o.BodyBytesMax, copyBytesMax) // what one body may need
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}

@@ -120,7 +120,7 @@ func (t *Tree) unchanged(at place, cur *current) error {
 func (t *Tree) Mkdir(_ context.Context, p Path, c Change) (res Result, err error) {
 	defer t.orGone(&err)
 	if err := t.mayChange(p); err != nil {
-		if t.home != nil {
+		if errors.Is(err, ErrIsFolder) {
 			err = fmt.Errorf("make the root: %w", ErrExist)
 		}
 		return Result{}, err

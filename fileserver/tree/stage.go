@@ -13,8 +13,7 @@ import (
 const (
 	newFileMode    = 0o666    // before the process's umask
 	reserveFrom    = 1 << 20  // uploads from this size on ask for their room on disk at once, in bytes
-	stageStepBytes = 16 << 20 // bytes of an upload of unknown size are counted against the limit in steps of this size
-	stageStepsMin  = 16       // and in smaller ones when there is room for fewer steps
+	stageStepBytes = 16 << 20 // an upload of unknown size is counted ahead by as much as it has, at most by this
 )
 
 // uploads counts what is staged.
@@ -44,17 +43,17 @@ func (u *uploads) begin() error {
 	return nil
 }
 
-// grow counts n more bytes, and up to step bytes that will follow while there is room for many such.
-func (u *uploads) grow(n, step int64) (counted int64, err error) {
+// grow counts n more bytes, and up to ahead bytes that are expected to follow, as far as there is room.
+func (u *uploads) grow(n, ahead int64) (counted int64, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	room := u.bytesMax - u.bytes
 	if n > room {
 		return 0, fmt.Errorf("%w: uploads may take %d bytes in all", ErrNoSpace, u.bytesMax)
 	}
-	n = max(n, min(step, room/stageStepsMin))
-	u.bytes += n
-	return n, nil
+	counted = n + min(ahead, room-n)
+	u.bytes += counted
+	return counted, nil
 }
 
 func (u *uploads) end(n int64) {
@@ -114,7 +113,7 @@ func (t *Tree) Stage(_ context.Context, p Path, size int64) (s *Staged, err erro
 
 // mayChange refuses changes to a read-only tree and to the root itself.
 func (t *Tree) mayChange(p Path) error {
-	if t.home == nil {
+	if t.home == nil || t.o.Only != "" {
 		return fmt.Errorf("change %q: %w", p.s, ErrReadOnly)
 	}
 	if p.IsRoot() {
@@ -187,11 +186,11 @@ func (s *Staged) count(size int64) error {
 	if size <= s.counted {
 		return nil
 	}
-	step := int64(0)
+	ahead := int64(0)
 	if s.expected < 0 {
-		step = stageStepBytes
+		ahead = min(size, stageStepBytes)
 	}
-	counted, err := s.tree.uploads.grow(size-s.counted, step)
+	counted, err := s.tree.uploads.grow(size-s.counted, ahead)
 	s.counted += counted
 	return err
 }

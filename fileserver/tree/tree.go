@@ -29,6 +29,7 @@ type Tree struct {
 
 	// What follows is for changes; home is nil in a read-only tree.
 	home       *area
+	root       dir // locked against other servers that write
 	areas      areas
 	locks      lockTable
 	shape      sync.RWMutex // held shared by changes of files, exclusively by those that move whole folders
@@ -86,42 +87,68 @@ func New(root string, o Options) (*Tree, error) {
 func skipReserved(rel string) bool { return isReserved(filepath.Base(rel)) }
 
 // openForWriting opens the state folder and settles what a crash left.
-func (t *Tree) openForWriting() error {
-	parent, name := t.name, Reserved
-	if t.o.State != "" {
-		state, err := filepath.Abs(t.o.State)
-		if err != nil {
-			return fmt.Errorf("state folder %s: %w", t.o.State, err)
-		}
-		if err := os.MkdirAll(filepath.Dir(state), 0o700); err != nil {
-			return fmt.Errorf("state folder: %w", err)
-		}
-		parent, name = filepath.Dir(state), filepath.Base(state)
-	}
-	outer, err := openFolder(parent)
-	if err != nil {
+func (t *Tree) openForWriting() (err error) {
+	if t.root, err = t.disk.folder("", true); err != nil {
 		return err
 	}
-	defer outer.close()
-	rootFolder, err := t.disk.folder("", true)
-	if err != nil {
-		return err
-	}
-	defer rootFolder.close()
-	if t.home, err = openArea(t, outer, name); err != nil {
-		return err
-	}
-	mount, err := rootFolder.mount()
-	if err == nil && mount != t.home.mount {
-		err = fmt.Errorf("state folder %s: %w", t.o.State, ErrCrossDevice)
-	}
-	if err == nil {
-		err = t.startWriting()
+	if err = t.root.lockSelf(); err == nil {
+		t.home, err = t.openHome()
 	}
 	if err != nil {
+		t.root.close()
+		return err
+	}
+	if err = t.startWriting(); err != nil {
 		t.home.close()
+		t.root.close()
 	}
 	return err
+}
+
+// openHome opens the state folder, on the root's filesystem.
+func (t *Tree) openHome() (*area, error) {
+	outer, name, err := t.stateFolder()
+	if err != nil {
+		return nil, err
+	}
+	defer outer.close()
+	mount, err := t.root.mount()
+	if err != nil {
+		return nil, err
+	}
+	home, err := openArea(t, outer, name)
+	if err == nil && home.mount != mount {
+		home.close()
+		err = fmt.Errorf("state folder %s: %w", t.o.State, ErrCrossDevice)
+	}
+	return home, err
+}
+
+// stateFolder opens the folder that holds the state folder. One that is served is refused, but for the reserved name.
+func (t *Tree) stateFolder() (outer dir, name string, err error) {
+	if t.o.State == "" {
+		outer, err = t.root.folder(".")
+		return outer, Reserved, err
+	}
+	state, err := filepath.Abs(t.o.State)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(state), 0o700)
+	}
+	if err != nil {
+		return noDir, "", fmt.Errorf("state folder %s: %w", t.o.State, err)
+	}
+	if outer, err = openFolder(filepath.Dir(state)); err != nil {
+		return noDir, "", err
+	}
+	served, err := t.root.self()
+	if err == nil && !isReserved(filepath.Base(state)) {
+		err = notAbove(served, outer)
+	}
+	if err != nil {
+		outer.close()
+		return noDir, "", fmt.Errorf("state folder %s in the served folder: %w", t.o.State, err)
+	}
+	return outer, filepath.Base(state), nil
 }
 
 func (t *Tree) startWriting() error {
@@ -167,6 +194,7 @@ func (t *Tree) Close() error {
 	if t.quarantine != nil {
 		t.quarantine.settleAll()
 		t.areas.each((*area).close)
+		t.root.close()
 	}
 	t.disk.close()
 	if t.watch == nil {
