@@ -312,7 +312,11 @@ func (t *Tree) swapByRenames(at place, s *Staged) error {
 		return err
 	}
 	_ = failpoint("swap-filled")
-	return moveTo(s.area.stage, spare, s.area.stage, s.id)
+	if err = moveTo(s.area.stage, spare, s.area.stage, s.id); err != nil {
+		_ = moveTo(at.dir, at.name, s.area.stage, s.id)
+		t.returnTo(at, s.area, spare, s.mine.stamp.Inode())
+	}
+	return err
 }
 
 // orTaken makes it a reason to look again that a name which was free is not.

@@ -27,8 +27,10 @@ const childEnv = "FRESHET_TEST_CHILD"
 
 // children are the parts. Each is given words by the test, and leaves without closing anything.
 var children = map[string]func(words []string) error{
-	"change":  changeChild,
-	"recover": recoverChild,
+	"change":   changeChild,
+	"recover":  recoverChild,
+	"unsynced": unsyncedChild,
+	"load":     loadChild,
 }
 
 func TestMain(m *testing.M) {
@@ -308,6 +310,15 @@ func (p *play) compare() error {
 		return nil
 	}
 	return fmt.Errorf("the tree holds %v, want %v or %v", found, s.before, after)
+}
+
+// isBefore says how what is left differs from what was there.
+func (p *play) isBefore() error {
+	found, err := look(p.root)
+	if err == nil && !maps.Equal(found, p.scene.before) && !(p.scene.meanwhile != nil && maps.Equal(found, p.scene.between)) {
+		err = fmt.Errorf("the tree holds %v, want %v", found, p.scene.before)
+	}
+	return err
 }
 
 // conflictTime is the part of a conflict copy's name that look leaves out.

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Soak makes the tests that look for rare interleavings look for longer.
@@ -38,3 +39,16 @@ func HookFailpoint(fn func(step string) error) {
 
 // Unwatch gives back the watch queue of a tree that is not run: the user has few.
 func (t *Tree) Unwatch() { _ = t.watch.Close() }
+
+// Settle ends the quarantine of all that could leave it at a time.
+func (t *Tree) Settle(at time.Time) { t.quarantine.settle(at) }
+
+// WaitingForSync is how many changes wait for a folder to be synced.
+func (t *Tree) WaitingForSync() (n int) {
+	t.folders.mu.Lock()
+	defer t.folders.mu.Unlock()
+	for _, q := range t.folders.folders {
+		n += q.askers
+	}
+	return n
+}

@@ -159,8 +159,14 @@ func (m *transfer) apart() error {
 	return nil
 }
 
-// announce records what is about to be displaced.
+// announce records what is about to be displaced. A program may have written the source without syncing it; before it takes
+// the place of another file it is made durable.
 func (t *Tree) announce(ctx context.Context, m *transfer, x Transfer) error {
+	if m.source.h.ok() {
+		if err := syncFile(m.source.h); err != nil {
+			return err
+		}
+	}
 	if err := t.quarantine.admit(ctx); err != nil {
 		return err
 	}
@@ -308,14 +314,17 @@ func (t *Tree) moveByRenames(m *transfer) error {
 	if err == nil {
 		err = t.moveIntoFree(m)
 	}
-	if err != nil {
-		t.stats.rollbacks.Add(1)
-		t.veil.undone.Add(1)
-		t.returnTo(m.to, m.area, spare, hashing.Inode{})
-		return err
+	if err == nil {
+		if err = moveTo(m.area.stage, spare, m.area.stage, m.id); err == nil {
+			_ = m.area.stage.unlink(m.id + movedSuffix)
+			return nil
+		}
+		_ = moveTo(m.to.dir, m.to.name, m.from.dir, m.from.name)
 	}
-	_ = m.area.stage.unlink(m.id + movedSuffix)
-	return moveTo(m.area.stage, spare, m.area.stage, m.id)
+	t.stats.rollbacks.Add(1)
+	t.veil.undone.Add(1)
+	t.returnTo(m.to, m.area, spare, hashing.Inode{})
+	return err
 }
 
 // moved describes the source under its new name, and remembers its digest for the stamp that the renaming gave it.
