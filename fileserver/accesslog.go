@@ -25,9 +25,9 @@ const (
 	accessLogFlushBytes = 32 << 10    // that are gathered before they are written out
 )
 
-// An AccessLog writes one line per request. Lines are gathered and written together; [Server.Serve] sees to it that none
-// waits for longer than a second, and that all are written when it returns. Safe for concurrent use; a nil *AccessLog writes
-// nothing.
+// An AccessLog writes one line per request. Lines are gathered and written together; [Server.Serve] sees to it that
+// none waits for longer than a second, and that all are written when it returns. Safe for concurrent use; a nil
+// *AccessLog writes nothing.
 type AccessLog struct {
 	format LogFormat
 
@@ -183,8 +183,8 @@ func appendMillis(b []byte, d time.Duration) []byte {
 	return strconv.AppendFloat(b, float64(d.Microseconds())/1000, 'f', 3, 64)
 }
 
-// appendEscaped appends s as the inside of a JSON string. Control characters, quotes and bytes that are not UTF-8 come out
-// escaped, so that no client can begin a line or a field of the log.
+// appendEscaped appends s as the inside of a JSON string. Control characters, quotes and bytes that are not UTF-8
+// come out escaped, so that no client can begin a line or a field of the log.
 func appendEscaped(b []byte, s string) []byte {
 	const hexDigits = "0123456789abcdef"
 	clean := 0
@@ -195,7 +195,7 @@ func appendEscaped(b []byte, s string) []byte {
 			continue
 		}
 		if c >= utf8.RuneSelf {
-			if r, n := utf8.DecodeRuneInString(s[i:]); r != utf8.RuneError && !isControl(r) {
+			if r, n := utf8.DecodeRuneInString(s[i:]); r != utf8.RuneError && !invisible(r) {
 				i += n
 				continue
 			}
@@ -206,13 +206,4 @@ func appendEscaped(b []byte, s string) []byte {
 		clean = i
 	}
 	return append(b, s[clean:]...)
-}
-
-// isControl reports whether a terminal or an editor might act on r instead of showing it.
-func isControl(r rune) bool {
-	switch {
-	case r >= 0x80 && r < 0xa0, r >= 0x200b && r <= 0x200f, r >= 0x2028 && r <= 0x202e, r >= 0x2060 && r <= 0x206f, r == 0xfeff:
-		return true
-	}
-	return false
 }

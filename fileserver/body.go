@@ -14,8 +14,8 @@ const (
 	copyBuffers  = 64        // of the larger kind, in use at once; further uploads make do with the smaller
 )
 
-// A pacedBody is a request's body that must keep coming: in any BodyIdleTimeMax at least BodyProgressBytesMin. The request's
-// own Body field is left as it is, since net/http decides by it whether a 100 Continue is still owed.
+// A pacedBody is a request's body that must keep coming: in any BodyIdleTimeMax at least BodyProgressBytesMin. The
+// request's own Body field is left as it is, since net/http decides by it whether a 100 Continue is still owed.
 type pacedBody struct {
 	body  io.Reader
 	conn  *http.ResponseController
@@ -30,8 +30,10 @@ type pacedBody struct {
 func bodyOf(w *reply) *pacedBody {
 	if w.body == nil {
 		l := &w.server.limits
-		w.body = &pacedBody{body: w.request.Body, conn: http.NewResponseController(w.ResponseWriter), idle: l.BodyIdleTimeMax,
-			least: l.BodyProgressBytesMin, ended: w.request.ContentLength == 0}
+		w.body = &pacedBody{
+			body: w.request.Body, conn: http.NewResponseController(w.ResponseWriter),
+			idle: l.BodyIdleTimeMax, least: l.BodyProgressBytesMin, ended: w.request.ContentLength == 0,
+		}
 	}
 	return w.body
 }
@@ -76,8 +78,8 @@ func returnCopyBuffer(b *[copyBytesMax]byte) {
 	}
 }
 
-// copyBody copies all of src to dst. A source that fills its buffer gets a large one until it falls behind, so that fast
-// uploads cost few system calls and slow ones, which may be many, little memory.
+// copyBody copies all of src to dst. A source that fills its buffer gets a large one until it falls behind, so that
+// fast uploads cost few system calls and slow ones, which may be many, little memory.
 func copyBody(dst io.Writer, src io.Reader) error {
 	var large *[copyBytesMax]byte
 	defer func() { returnCopyBuffer(large) }()

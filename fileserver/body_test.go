@@ -18,19 +18,19 @@ import (
 	"freshet/hashing"
 )
 
-// TestBodyThatChangesIsCut changes a file in place under a download that has begun. What arrives is cut short; it is never a
-// whole body under a tag that is not its own.
+// TestBodyThatChangesIsCut changes a file in place under a download that has begun. What arrives is cut short; it is
+// never a whole body under a tag that is not its own.
 func TestBodyThatChangesIsCut(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, fields string }{
 		{"whole", ""},
 		{"range", "Range: bytes=0-\r\n"},
-		{"ranges", "Range: bytes=0-1,1000-67000000\r\n"},
+		{"ranges", "Range: bytes=0-1,1000-16700000\r\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.file(t, "big", strings.Repeat("x", 64<<20))
+			w.file(t, "big", strings.Repeat("x", 16<<20))
 			w.ask(t, "HEAD", "/big", "") // so that the digest is known
 			conn := w.dial(t)
 			defer conn.Close()
@@ -39,7 +39,7 @@ func TestBodyThatChangesIsCut(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			overwrite(t, filepath.Join(w.root, "big"), 63<<20)
+			overwrite(t, filepath.Join(w.root, "big"), 15<<20)
 			n, err := io.Copy(io.Discard, res.Body)
 			if err == nil || n >= res.ContentLength {
 				t.Errorf("all %d bytes of %d came: %v", n, res.ContentLength, err)
@@ -67,8 +67,8 @@ func overwrite(t *testing.T, name string, at int64) {
 	}
 }
 
-// TestFileThatIsBeingWrittenIsReadable has a large file open for writing, as a log or a recording is. It is sent as it is,
-// without a tag or anything that rests on one.
+// TestFileThatIsBeingWrittenIsReadable has a large file open for writing, as a log or a recording is. It is sent as
+// it is, without a tag or anything that rests on one.
 func TestFileThatIsBeingWrittenIsReadable(t *testing.T) {
 	t.Parallel()
 	w := newWorldOf(t, t.TempDir(), tree.Options{})
@@ -138,7 +138,8 @@ func TestChangeWhileTheBodyArrives(t *testing.T) {
 	}
 }
 
-// TestRefusalReachesABusyUploader refuses a client that sends without waiting, and reads only when it cannot send any more.
+// TestRefusalReachesABusyUploader refuses a client that sends without waiting, and reads only when it cannot send any
+// more.
 func TestRefusalReachesABusyUploader(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -288,7 +289,8 @@ func (d *discarder) Header() http.Header         { return d.h }
 func (d *discarder) Write(b []byte) (int, error) { return len(b), nil }
 func (d *discarder) WriteHeader(status int)      { d.status = status }
 
-// TestNotModifiedAllocatesLittle has a ceiling for what one 304 leaves to the collector; it is much of what a 304 costs.
+// TestNotModifiedAllocatesLittle has a ceiling for what one 304 leaves to the collector; it is much of what a 304
+// costs.
 func TestNotModifiedAllocatesLittle(t *testing.T) {
 	w := newWorld(t, func(c *fileserver.Config) { c.Access = fileserver.NewAccessLog(io.Discard, fileserver.LogText) })
 	w.file(t, "docs/a.txt", "one")

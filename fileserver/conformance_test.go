@@ -21,8 +21,9 @@ var update = flag.Bool("update", false, "rewrite CONFORMANCE.md")
 
 // A conformanceCase is one row of the table: a request to a folder in a known state, and what must come of it.
 //
-// In its texts {A}, {B} and {empty} are the tags of the files below, {A.hex} what stands between the quotes, {dir} the
-// folder's own path; {now}, {past} and {future} are dates in the preferred form, {now850} and {nowasc} the same in the obsolete ones.
+// In its texts {A}, {B} and {empty} are the tags of the files below, {A.hex} what stands between the quotes, {dir}
+// the folder's own path; {now}, {past} and {future} are dates in the preferred form, {now850} and {nowasc} the same
+// in the obsolete ones.
 type conformanceCase struct {
 	name   string
 	method string
@@ -239,6 +240,9 @@ func (r *conformanceRun) checkBody(t *testing.T, a answer) {
 	}
 	if a.cut {
 		t.Error("the body is shorter than announced")
+	}
+	if a.status >= 300 && strings.Contains(a.body, contentA) {
+		t.Error("the file's bytes are in the answer")
 	}
 }
 

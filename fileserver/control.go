@@ -8,8 +8,8 @@ import (
 	"freshet/web"
 )
 
-// control answers requests below the reserved name: the assets of the pages, and nothing else. The reserved name at any other
-// depth is nowhere.
+// control answers requests below the reserved name: the assets of the pages, and nothing else. The reserved name at
+// any other depth is nowhere.
 func (s *Server) control(w *reply, r *http.Request, escaped string) error {
 	rest, ok := tree.ParseReserved(escaped)
 	if !ok {

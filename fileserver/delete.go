@@ -30,8 +30,8 @@ func (s *Server) delete(w *reply, r *http.Request, t target) error {
 	return nil
 }
 
-// arriveAtSource finds out what a link leads to, if a tag will have to be compared with it. There is no body to wait for, so
-// nothing is decided here.
+// arriveAtSource finds out what a link leads to, if a tag will have to be compared with it. There is no body to wait
+// for, so nothing is decided here.
 func (s *Server) arriveAtSource(r *http.Request, t target, terms *terms) (err error) {
 	if terms.cond.NeedsTag() {
 		terms.seen, err = s.current(r.Context(), t.path, true)
@@ -39,7 +39,8 @@ func (s *Server) arriveAtSource(r *http.Request, t target, terms *terms) (err er
 	return err
 }
 
-// guardOf returns the Guard of a change that takes away what is at t. A path with a slash at the end does not name a file.
+// guardOf returns the Guard of a change that takes away what is at t. A path with a slash at the end does not name a
+// file.
 func (t terms) guardOf(at target) tree.Guard {
 	guard := t.guard()
 	if !at.folder {

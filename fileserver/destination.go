@@ -10,8 +10,9 @@ import (
 	"freshet/fileserver/tree"
 )
 
-// readDestination returns where the Destination field of r (RFC 4918 section 10.3) leads. Clients send a whole URL or only a
-// path; a URL must have this server's authority, whatever its scheme, since a proxy in front may have changed that.
+// readDestination returns where the Destination field of r (RFC 4918 section 10.3) leads. Clients send a whole URL or
+// only a path; a URL must have this server's authority, whatever its scheme, since a proxy in front may have changed
+// that.
 func readDestination(r *http.Request) (target, error) {
 	lines := r.Header["Destination"]
 	if len(lines) != 1 {
@@ -26,13 +27,14 @@ func readDestination(r *http.Request) (target, error) {
 	case errors.Is(err, tree.ErrReserved):
 		return target{}, problem.DestinationForbidden.Errorf("%s is the server's own.", tree.Reserved)
 	case err != nil:
-		return target{}, problem.Destination.Errorf("Its path has dot segments, encoded slashes, backslashes or NUL in it, or is too long.")
+		return target{}, problem.Destination.Errorf(
+			"Its path has dot segments, encoded slashes, backslashes or NUL in it, or is too long.")
 	}
 	return target{p, folder}, nil
 }
 
-// destinationPath returns the escaped path of a Destination, exactly as it was sent. It begins with one slash at least; what
-// else it holds is for tree.Parse to judge, in the same way as the path of a request.
+// destinationPath returns the escaped path of a Destination, exactly as it was sent. It begins with one slash at
+// least; what else it holds is for tree.Parse to judge, in the same way as the path of a request.
 func destinationPath(field, host string) (string, error) {
 	if strings.ContainsAny(field, "?#") {
 		return "", problem.Destination.Errorf("It has a query or a fragment.")
@@ -59,8 +61,8 @@ func destinationPath(field, host string) (string, error) {
 	return rest[slash:], nil
 }
 
-// sameAuthority reports whether u leads to the server that was called host. The port that a scheme has by default may be left
-// out on either side.
+// sameAuthority reports whether u leads to the server that was called host. The port that a scheme has by default may
+// be left out on either side.
 func sameAuthority(u *url.URL, host string) bool {
 	port := ":80"
 	if u.Scheme == "https" {

@@ -19,7 +19,8 @@ import (
 	"freshet/fileserver/problem"
 )
 
-// An algorithm is a way to check a body that a client may choose. Those that are broken for other ends still show damage.
+// An algorithm is a way to check a body that a client may choose. Those that are broken for other ends still show
+// damage.
 type algorithm struct {
 	name string
 	new  func() hash.Hash
@@ -33,8 +34,8 @@ var (
 	algorithmAdler32 = &algorithm{"adler-32", func() hash.Hash { return adler32.New() }}
 )
 
-// digestFields are the dictionaries of RFC 9530. Of a PUT that is neither partial nor coded, content and representation are
-// the same bytes.
+// digestFields are the dictionaries of RFC 9530. Of a PUT that is neither partial nor coded, content and
+// representation are the same bytes.
 var digestFields = []string{"Content-Digest", "Repr-Digest"}
 
 // dictionaryAlgorithms are those that RFC 9530 registers as fit for use. Others are ignored, as it asks.
@@ -63,7 +64,8 @@ func (l *digestList) add(field string, a *algorithm, sum []byte) error {
 	return nil
 }
 
-// readDigests returns the digests that h offers. Malformed fields are refused: a client that sends one wants its body checked.
+// readDigests returns the digests that h offers. Malformed fields are refused: a client that sends one wants its body
+// checked.
 func readDigests(h http.Header) (list digestList, err error) {
 	if len(h) == 0 {
 		return nil, nil
@@ -190,7 +192,8 @@ func (s sums) verify(list digestList) error {
 			return problem.Header.Errorf("%s came in a trailer that the Trailer field does not announce.", d.field)
 		}
 		if got := h.Sum(nil); !bytes.Equal(got, d.sum) {
-			return problem.Digest.Errorf("%s offers %s %x, the bytes that came have %x.", d.field, d.algorithm.name, d.sum, got)
+			return problem.Digest.Errorf("%s offers %s %x, the bytes that came have %x.",
+				d.field, d.algorithm.name, d.sum, got)
 		}
 	}
 	return nil

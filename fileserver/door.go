@@ -16,11 +16,12 @@ type target struct {
 	folder bool // the path was written with a slash at the end
 }
 
-// A handler answers a request about a target, or returns why it did not. After a part of the answer has been sent, an error
-// cuts the connection.
+// A handler answers a request about a target, or returns why it did not. After a part of the answer has been sent, an
+// error cuts the connection.
 type handler func(s *Server, w *reply, r *http.Request, t target) error
 
-// handlers are the methods that are understood. The rest of the methods that exist are refused with 405, others with 501.
+// handlers are the methods that are understood. The rest of the methods that exist are refused with 405, others with
+// 501.
 var handlers = map[string]struct {
 	handle handler
 	writes bool

@@ -19,8 +19,8 @@ import (
 
 const requestIDBytesMax = 64 // of an id that a client or proxy gives a request
 
-// fail answers a request that a handler has not answered. When a part of an answer is on its way already, all that is left is
-// to cut the connection, so that nobody takes the part for the whole.
+// fail answers a request that a handler has not answered. When a part of an answer is on its way already, all that is
+// left is to cut the connection, so that nobody takes the part for the whole.
 func (s *Server) fail(w *reply, r *http.Request, err error) {
 	p := problem.Of(err)
 	if p.Status >= http.StatusInternalServerError || w.status != 0 {
@@ -42,7 +42,8 @@ func (s *Server) logFailure(w *reply, r *http.Request, status int, err error) {
 		level = slog.LevelWarn
 	}
 	s.log.LogAttrs(context.Background(), level, "request failed", slog.String("id", s.requestID(w, r)),
-		slog.String("method", r.Method), slog.String("uri", r.RequestURI), slog.Int("status", status), slog.Any("err", err))
+		slog.String("method", r.Method), slog.String("uri", r.RequestURI), slog.Int("status", status),
+		slog.Any("err", err))
 }
 
 // answerProblem sends p: as a short page to a browser, as a problem document to everybody else.
@@ -84,8 +85,8 @@ func (s *Server) problemBody(h http.Header, r *http.Request, p problem.Problem) 
 	return append(body, '\n')
 }
 
-// setPage sets what goes with each page of ours (and no other): only what this server has sent runs or is shown in it, and
-// no page frames it.
+// setPage sets what goes with each page of ours (and no other): only what this server has sent runs or is shown in
+// it, and no page frames it.
 func setPage(h http.Header) {
 	h["Content-Type"] = valueHTML
 	h["Content-Security-Policy"] = valuePageCSP
@@ -104,8 +105,8 @@ func (s *Server) send(w *reply, r *http.Request, status int, body []byte) {
 	}
 }
 
-// wantsPage reports whether r comes from somebody who reads pages: its Accept field names HTML. The "*/*" of most programs
-// does not.
+// wantsPage reports whether r comes from somebody who reads pages: its Accept field names HTML. The "*/*" of most
+// programs does not.
 func wantsPage(r *http.Request) bool {
 	lines := r.Header["Accept"]
 	for _, line := range lines {
@@ -121,8 +122,8 @@ func (s *Server) page(n *notice) pageContext {
 	return pageContext{Root: s.config.Name, Write: s.config.Write, Version: s.config.Version, Now: time.Now(), Notice: n}
 }
 
-// requestID returns the id by which the client's side and the log can speak of the same request: the one that a proxy in
-// front has given it, else a new one. It is made when it is first asked for, since most requests need none.
+// requestID returns the id by which the client's side and the log can speak of the same request: the one that a proxy
+// in front has given it, else a new one. It is made when it is first asked for, since most requests need none.
 func (s *Server) requestID(w *reply, r *http.Request) string {
 	if w.id != "" {
 		return w.id

@@ -40,8 +40,8 @@ const (
 	timeSlots = 1024
 )
 
-// A validatorCache keeps the text of tags and times, ready to be put into a header map: making them is much of what a 304
-// costs. Each slot holds what was asked for last of all that falls on it.
+// A validatorCache keeps the text of tags and times, ready to be put into a header map: making them is much of what a
+// 304 costs. Each slot holds what was asked for last of all that falls on it.
 type validatorCache struct {
 	tags  [tagSlots]atomic.Pointer[tagFields]
 	times [timeSlots]atomic.Pointer[timeField]

@@ -25,8 +25,9 @@ const (
 	fieldMkdir       = "mkdir" // the name of a folder to make
 )
 
-// post answers POST of a multipart/form-data to a folder: the upload of a page without script. Files become new files unless
-// the form names the version that they replace; each is a commit of its own, and the first that is refused ends the upload.
+// post answers POST of a multipart/form-data to a folder: the upload of a page without script. Files become new files
+// unless the form names the version that they replace; each is a commit of its own, and the first that is refused
+// ends the upload.
 func (s *Server) post(w *reply, r *http.Request, t target) error {
 	e, err := s.tree.Stat(r.Context(), t.path)
 	if err != nil {

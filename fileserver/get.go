@@ -79,8 +79,8 @@ func (s *Server) stateOf(f *tree.File) precond.State {
 	return state
 }
 
-// setValidators sets what a 200 and its 304 have in common (RFC 9110 section 15.4.5). Without a tag nothing may be kept: the
-// file is being written right now.
+// setValidators sets what a 200 and its 304 have in common (RFC 9110 section 15.4.5). Without a tag nothing may be
+// kept: the file is being written right now.
 func (s *Server) setValidators(h http.Header, f *tree.File, p tree.Path, state precond.State) {
 	if f.Entry.Digest.IsZero() {
 		h["Cache-Control"] = valueNoStore
@@ -101,8 +101,8 @@ func (s *Server) sendUntagged(w *reply, r *http.Request, f *tree.File) error {
 	return s.sendWhole(w, r, f)
 }
 
-// sendWhole sends all of f. The header goes out with the first bytes, so that a file that is torn before them can still be
-// opened again.
+// sendWhole sends all of f. The header goes out with the first bytes, so that a file that is torn before them can
+// still be opened again.
 func (s *Server) sendWhole(w *reply, r *http.Request, f *tree.File) error {
 	if r.Method == http.MethodHead || f.Entry.Size == 0 {
 		w.WriteHeader(http.StatusOK)
@@ -111,8 +111,8 @@ func (s *Server) sendWhole(w *reply, r *http.Request, f *tree.File) error {
 	return sendPart(r.Context(), w, f, 0, f.Entry.Size)
 }
 
-// sendPart sends a part of f. Buffers for large bodies are lent for a while at most to those who wait for one; a request
-// that gets none before its answer has begun is told to come back.
+// sendPart sends a part of f. Buffers for large bodies are lent for a while at most to those who wait for one; a
+// request that gets none before its answer has begun is told to come back.
 func sendPart(ctx context.Context, w *reply, f *tree.File, off, n int64) error {
 	if n > hashing.BlockBytes {
 		var cancel context.CancelFunc
@@ -122,8 +122,8 @@ func sendPart(ctx context.Context, w *reply, f *tree.File, off, n int64) error {
 	return f.Send(ctx, w, off, n)
 }
 
-// sendRanges sends what the Range field asks for (RFC 9110 section 14.2): one range, several, or all if the field does not
-// count.
+// sendRanges sends what the Range field asks for (RFC 9110 section 14.2): one range, several, or all if the field
+// does not count.
 func (s *Server) sendRanges(w *reply, r *http.Request, f *tree.File, m *media) error {
 	size := f.Entry.Size
 	ranges, verdict := parseRanges(r.Header["Range"], size)
@@ -143,7 +143,8 @@ func (s *Server) sendRanges(w *reply, r *http.Request, f *tree.File, m *media) e
 	return sendPart(r.Context(), w, f, one.start, one.length)
 }
 
-// sendParts sends several ranges. A file that was torn before the first of them is noticed while there still is a choice.
+// sendParts sends several ranges. A file that was torn before the first of them is noticed while there still is a
+// choice.
 func (s *Server) sendParts(w *reply, r *http.Request, f *tree.File, parts multipartRanges) error {
 	if err := f.Ready(r.Context()); err != nil {
 		return err
@@ -155,8 +156,8 @@ func (s *Server) sendParts(w *reply, r *http.Request, f *tree.File, parts multip
 	return parts.writeTo(w, func(off, n int64) error { return sendPart(r.Context(), w, f, off, n) })
 }
 
-// redirectToFolder sends a reader to the folder's own URL, where relative links work. The Location is a path of this server
-// whatever the request's path looked like: made from the parsed one, it begins with exactly one slash.
+// redirectToFolder sends a reader to the folder's own URL, where relative links work. The Location is a path of this
+// server whatever the request's path looked like: made from the parsed one, it begins with exactly one slash.
 func (s *Server) redirectToFolder(w *reply, r *http.Request, p tree.Path) error {
 	location := p.URL(true)
 	if r.URL.RawQuery != "" {

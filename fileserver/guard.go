@@ -11,13 +11,13 @@ import (
 	"freshet/fileserver/tree"
 )
 
-// terms are the conditions under which a change of one path may be made: those of the request, and that there are any if the
-// server requires it.
+// terms are the conditions under which a change of one path may be made: those of the request, and that there are any
+// if the server requires it.
 type terms struct {
 	cond     precond.Condition
 	required bool
-	// seen is what a link led to on arrival. A change of a link itself is shown the link, but the tag that its client knows is
-	// that of the file behind it.
+	// seen is what a link led to on arrival. A change of a link itself is shown the link, but the tag that its client
+	// knows is that of the file behind it.
 	seen *tree.Entry
 }
 
@@ -25,8 +25,8 @@ func (s *Server) termsOf(h http.Header) terms {
 	return terms{cond: precond.Parse(h), required: s.config.RequirePreconditions}
 }
 
-// guard returns the Guard that decides under the lock, nil if there is nothing to decide: then the tree need not find out what
-// is there.
+// guard returns the Guard that decides under the lock, nil if there is nothing to decide: then the tree need not find
+// out what is there.
 func (t terms) guard() tree.Guard {
 	if !t.cond.HasWriteCondition() && !t.required {
 		return nil
@@ -41,7 +41,7 @@ func (t terms) ask(cur *tree.Entry) error {
 	}
 	switch {
 	case t.required && cur != nil && !t.cond.HasWriteCondition():
-		err := problem.PreconditionRequired.Errorf("The request carries no If-Match, If-None-Match or If-Unmodified-Since.")
+		err := problem.PreconditionRequired.Errorf("There is no If-Match, If-None-Match or If-Unmodified-Since.")
 		err.Current = currentOf(cur)
 		return err
 	case t.cond.Write(stateOf(cur)) == precond.Failed:
@@ -50,8 +50,9 @@ func (t terms) ask(cur *tree.Entry) error {
 	return nil
 }
 
-// arrive asks before the body is read, so that an upload that will be refused is not sent: no 100 Continue goes out before
-// the first read. What is there is found as a reader would find it. A tag that is not known yet decides nothing here.
+// arrive asks before the body is read, so that an upload that will be refused is not sent: no 100 Continue goes out
+// before the first read. What is there is found as a reader would find it. A tag that is not known yet decides
+// nothing here.
 func (s *Server) arrive(ctx context.Context, p tree.Path, t *terms) error {
 	cur, err := s.current(ctx, p, t.cond.NeedsTag())
 	switch {
@@ -68,8 +69,8 @@ func (s *Server) arrive(ctx context.Context, p tree.Path, t *terms) error {
 	return s.refuseOnArrival(ctx, p, cur, t, err)
 }
 
-// refuseOnArrival completes a refusal: conditions count only where the request would succeed without them (RFC 9110 section
-// 13.2.1), and the client is told the tag that is there even if the condition had no need of it.
+// refuseOnArrival completes a refusal: conditions count only where the request would succeed without them (RFC 9110
+// section 13.2.1), and the client is told the tag that is there even if the condition had no need of it.
 func (s *Server) refuseOnArrival(ctx context.Context, p tree.Path, cur *tree.Entry, t *terms, refused error) error {
 	if cur == nil {
 		if parent, err := s.tree.Stat(ctx, p.Parent()); err != nil || parent.Kind != tree.KindFolder {
@@ -87,7 +88,8 @@ func (s *Server) refuseOnArrival(ctx context.Context, p tree.Path, cur *tree.Ent
 	return t.ask(cur)
 }
 
-// current returns what a reader finds at p, nil if that is nothing; with its digest if tag is set and it can be had in time.
+// current returns what a reader finds at p, nil if that is nothing; with its digest if tag is set and it can be had
+// in time.
 func (s *Server) current(ctx context.Context, p tree.Path, tag bool) (*tree.Entry, error) {
 	e, err := s.tree.Stat(ctx, p)
 	if err == nil && tag && e.IsFile() && e.Digest.IsZero() {

@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// A hostList says which Host fields are accepted. A page whose own name was rebound to this machine's address passes every
-// check of origins, since its Origin and its Host agree; only its name gives it away.
+// A hostList says which Host fields are accepted. A page whose own name was rebound to this machine's address passes
+// every check of origins, since its Origin and its Host agree; only its name gives it away.
 type hostList struct {
 	names    []string // lower case
 	suffixes []string // ".example.com"

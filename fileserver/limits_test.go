@@ -132,7 +132,8 @@ func TestSteadyBodyOutlastsTheIdleTime(t *testing.T) {
 	}
 }
 
-// TestRefusedBodyIsNotAwaited announces a short body, which net/http reads before it sends an answer, and never sends it.
+// TestRefusedBodyIsNotAwaited announces a short body, which net/http reads before it sends an answer, and never sends
+// it.
 func TestRefusedBodyIsNotAwaited(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, limited(func(l *fileserver.Limits) { l.HeaderTimeMax = 300 * time.Millisecond }))
@@ -147,7 +148,7 @@ func TestRefusedBodyIsNotAwaited(t *testing.T) {
 func TestReaderThatDoesNotReadIsCut(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, limited(func(l *fileserver.Limits) { l.BodyIdleTimeMax = 300 * time.Millisecond }))
-	w.file(t, "big", strings.Repeat("x", 64<<20))
+	w.file(t, "big", strings.Repeat("x", 16<<20))
 	c := w.dial(t)
 	defer c.Close()
 	fmt.Fprintf(c, "GET /big HTTP/1.1\r\nHost: %s\r\n\r\n", w.addr)
@@ -158,25 +159,29 @@ func TestReaderThatDoesNotReadIsCut(t *testing.T) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	if n, err := io.Copy(io.Discard, c); err == nil && n > 64<<20 {
+	if n, err := io.Copy(io.Discard, c); err == nil && n > 16<<20 {
 		t.Errorf("%d bytes came after all", n)
 	}
 }
 
-// TestBodiesWaitForBuffers has one client hold the only buffer; a second one is told to come back, and small files are not
-// affected.
+// TestBodiesWaitForBuffers has slow clients hold all buffers, as many as the smallest bound allows. One more is told to
+// come back, unless its file is small.
 func TestBodiesWaitForBuffers(t *testing.T) {
 	t.Parallel()
-	w := newWorldOf(t, t.TempDir(), tree.Options{BodyBytesMax: 300 << 10},
+	const buffers = 32
+	w := newWorldOf(t, t.TempDir(), tree.Options{BodyBytesMax: 1},
 		limited(func(l *fileserver.Limits) { l.BufferTimeMax = 100 * time.Millisecond }))
-	w.file(t, "big", strings.Repeat("x", 32<<20))
+	w.file(t, "big", strings.Repeat("x", 16<<20))
 	w.file(t, "small", "one")
-	c := w.dial(t)
-	defer c.Close()
-	fmt.Fprintf(c, "GET /big HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", w.addr)
-	r := bufio.NewReader(c)
-	if _, err := r.Peek(1); err != nil {
-		t.Fatal(err)
+	var slow *bufio.Reader
+	for range buffers {
+		c := w.dial(t)
+		defer c.Close()
+		fmt.Fprintf(c, "GET /big HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", w.addr)
+		slow = bufio.NewReader(c)
+		if _, err := slow.Peek(1); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if a := w.ask(t, "GET", "/big", ""); a.status != 503 || a.header.Get("Retry-After") == "" {
 		t.Errorf("without a buffer: %d %v", a.status, a.header)
@@ -184,8 +189,11 @@ func TestBodiesWaitForBuffers(t *testing.T) {
 	if a := w.ask(t, "GET", "/small", ""); a.status != 200 {
 		t.Errorf("a small file: %d", a.status)
 	}
-	if a := readAnswer(t, r, "GET"); a.status != 200 || len(a.body) != 32<<20 {
-		t.Errorf("the first client: %d, %d bytes", a.status, len(a.body))
+	if a := readAnswer(t, slow, "GET"); a.status != 200 || len(a.body) != 16<<20 {
+		t.Errorf("a slow client: %d, %d bytes", a.status, len(a.body))
+	}
+	if a := w.ask(t, "GET", "/big", ""); a.status != 200 {
+		t.Errorf("with a buffer again: %d", a.status)
 	}
 }
 

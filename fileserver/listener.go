@@ -14,8 +14,8 @@ const (
 	turnedOffMax      = 64          // refused clients that are told why at the same time; further ones are just closed
 )
 
-// tooManyConnections is sent to a client that comes when ConnectionsMax are open. It is no answer to its request, which is
-// not read, but every HTTP/1 client takes it for one.
+// tooManyConnections is sent to a client that comes when ConnectionsMax are open. It is no answer to its request,
+// which is not read, but every HTTP/1 client takes it for one.
 var tooManyConnections = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 2\r\n" +
 	"Content-Type: application/problem+json\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n" +
 	"Content-Length: " + strconv.Itoa(len(tooManyProblem)) + "\r\n\r\n" + tooManyProblem
@@ -56,8 +56,8 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// turnOff tells a client why it is refused. It reads what the client has sent, since closing a connection with unread bytes
-// resets it, and a reset may overtake the answer.
+// turnOff tells a client why it is refused. It reads what the client has sent, since closing a connection with unread
+// bytes resets it, and a reset may overtake the answer.
 func (l *limitedListener) turnOff(c net.Conn) {
 	defer func() { <-l.telling }()
 	defer c.Close()
@@ -71,8 +71,8 @@ func (l *limitedListener) turnOff(c net.Conn) {
 	_, _ = io.CopyN(io.Discard, c, turnedOffBytesMax)
 }
 
-// count wraps c so that its end is noticed. A TCP connection keeps all its methods: net/http closes its writing half first,
-// so that a client can read an answer that came before it had sent its whole body.
+// count wraps c so that its end is noticed. A TCP connection keeps all its methods: net/http closes its writing half
+// first, so that a client can read an answer that came before it had sent its whole body.
 func (l *limitedListener) count(c net.Conn) net.Conn {
 	end := sync.OnceFunc(func() { l.traffic.connected.Add(-1) })
 	if tcp, ok := c.(*net.TCPConn); ok {

@@ -15,11 +15,11 @@ type media struct {
 	download    bool     // never shown as a page of its own
 }
 
-// User bytes are served from the origin that our own pages have, so a file that a browser runs as a page could do whatever
-// its reader may do here. Types that can hold script are therefore sandboxed, which gives them an origin of their own and no
-// script, and offered as downloads; an <img> still shows an SVG. A sandbox breaks the PDF viewers of browsers, and PDF script
-// does not reach the page, so those are only kept from being framed elsewhere. All other types are inert once nosniff keeps
-// browsers from guessing.
+// User bytes are served from the origin that our own pages have, so a file that a browser runs as a page could do
+// whatever its reader may do here. Types that can hold script are therefore sandboxed, which gives them an origin of
+// their own and no script, and offered as downloads; an <img> still shows an SVG. A sandbox breaks the PDF viewers of
+// browsers, and PDF script does not reach the page, so those are only kept from being framed elsewhere. All other
+// types are inert once nosniff keeps browsers from guessing.
 var (
 	policySandbox = []string{"sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
 	policyPDF     = []string{"frame-ancestors 'self'"}
@@ -45,12 +45,14 @@ application/gpx+xml: gpx
 application/vnd.google-earth.kml+xml: kml
 `
 
-// inertTypes are the rest of the types that browsers or people make use of. The table of the system is not asked: it differs
-// from machine to machine.
+// inertTypes are the rest of the types that browsers or people make use of. The table of the system is not asked: it
+// differs from machine to machine.
 const inertTypes = `
 text/plain: txt text log md markdown rst adoc org tex conf cfg ini properties toml env csv-schema diff patch srt sub
-text/plain: go py rb rs c h cc cpp cxx hpp java kt swift cs php pl pm lua r jl hs ml scala clj ex exs erl sh bash zsh fish ps1 bat sql
-text/plain: vue svelte ts tsx jsx scss sass less proto graphql gradle cmake mk dockerfile gitignore editorconfig tf nix zig
+text/plain: go py rb rs c h cc cpp cxx hpp java kt swift cs php pl pm lua r jl hs ml scala clj
+text/plain: ex exs erl sh bash zsh fish ps1 bat sql
+text/plain: vue svelte ts tsx jsx scss sass less proto graphql gradle cmake mk dockerfile
+text/plain: gitignore editorconfig tf nix zig
 text/css: css
 text/csv: csv
 text/tab-separated-values: tsv
@@ -149,8 +151,8 @@ func newMedias() map[string]*media {
 	return all
 }
 
-// mediaOf returns what is said about a file of that name. Bytes are not looked at: what a file is called is all that its
-// owner and its readers agree on.
+// mediaOf returns what is said about a file of that name. Bytes are not looked at: what a file is called is all that
+// its owner and its readers agree on.
 func mediaOf(name string) *media {
 	ext := name[strings.LastIndexByte(name, '.')+1:]
 	if len(ext) == len(name) || len(ext) > extensionBytesMax {
@@ -176,8 +178,8 @@ func (m *media) setSafe(h http.Header, name string) {
 	}
 }
 
-// attachment returns a Content-Disposition that saves under name (RFC 6266, RFC 8187). Characters that nobody sees, or that
-// change how the rest reads, are left out of what a browser may show.
+// attachment returns a Content-Disposition that saves under name (RFC 6266, RFC 8187). Characters that nobody sees,
+// or that change how the rest reads, are left out of what a browser may show.
 func attachment(name string) string {
 	clean := strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || r < ' ' || r == 0x7f || invisible(r) {

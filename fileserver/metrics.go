@@ -126,14 +126,15 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		}
 		for status := range c.traffic.requests[row] {
 			if n := c.traffic.requests[row][status].Load(); n > 0 {
-				out <- prometheus.MustNewConstMetric(requestsDesc, prometheus.CounterValue, float64(n), method, strconv.Itoa(status))
+				out <- prometheus.MustNewConstMetric(requestsDesc, prometheus.CounterValue, float64(n),
+					method, strconv.Itoa(status))
 			}
 		}
 	}
 }
 
-// Metrics returns the handler of a listener of its own, for Prometheus. It must not be reachable for clients: the numbers say
-// what others do.
+// Metrics returns the handler of a listener of its own, for Prometheus. It must not be reachable for clients: the
+// numbers say what others do.
 func (s *Server) Metrics() http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(&collector{&s.traffic, s.config.Tree})

@@ -15,7 +15,8 @@ const (
 	modTimeSecondsMax = 1<<34 - 1<<31 - 1
 )
 
-// modTimeOf returns the time that X-OC-Mtime asks for, zero if there is none: decimal seconds since 1970, a fraction allowed.
+// modTimeOf returns the time that X-OC-Mtime asks for, zero if there is none: decimal seconds since 1970, a fraction
+// allowed.
 func modTimeOf(h http.Header) (time.Time, error) {
 	lines := h["X-Oc-Mtime"]
 	switch len(lines) {
@@ -30,7 +31,8 @@ func modTimeOf(h http.Header) (time.Time, error) {
 		modTimeSecondsMin, int64(modTimeSecondsMax))
 }
 
-// parseModTime reads decimal digits with an optional minus sign and an optional fraction, of which nanoseconds are kept.
+// parseModTime reads decimal digits with an optional minus sign and an optional fraction, of which nanoseconds are
+// kept.
 func parseModTime(s string) (time.Time, bool) {
 	digits, minus := strings.CutPrefix(s, "-")
 	whole, fraction, dotted := strings.Cut(digits, ".")

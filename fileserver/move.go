@@ -58,8 +58,8 @@ func (s *Server) readTransfer(r *http.Request, t target, depths ...string) (to t
 	return to, x, nil
 }
 
-// sourceGuard refuses to give a file a name with a slash at the end: who wrote that may have meant a name inside that folder,
-// and would have the folder replaced.
+// sourceGuard refuses to give a file a name with a slash at the end: who wrote that may have meant a name inside that
+// folder, and would have the folder replaced.
 func sourceGuard(guard tree.Guard, to target) tree.Guard {
 	if !to.folder {
 		return guard

@@ -111,7 +111,8 @@ func isCoded(lines []string) bool {
 	return false
 }
 
-// announcedSize returns the length of the body, -1 if nothing tells. Chunked bodies may tell it in X-Expected-Entity-Length.
+// announcedSize returns the length of the body, -1 if nothing tells. Chunked bodies may tell it in
+// X-Expected-Entity-Length.
 func announcedSize(r *http.Request) (int64, error) {
 	lines := r.Header["X-Expected-Entity-Length"]
 	if len(lines) == 0 {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A reply is the ResponseWriter that handlers see: net/http's own, plus what the log wants to know and deadlines that move
-// with progress. It adds no copy and no allocation to a Write.
+// A reply is the ResponseWriter that handlers see: net/http's own, plus what the log wants to know and deadlines that
+// move with progress. It adds no copy and no allocation to a Write.
 type reply struct {
 	http.ResponseWriter
 	server  *Server
@@ -36,8 +36,9 @@ func (w *reply) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// allowForTime renews the deadlines after what may have been a long wait. net/http reads what is left of a short request
-// body before it answers, and that read needs a deadline of its own: the body of a refused request may never come.
+// allowForTime renews the deadlines after what may have been a long wait. net/http reads what is left of a short
+// request body before it answers, and that read needs a deadline of its own: the body of a refused request may never
+// come.
 func (w *reply) allowForTime() {
 	if w.request.ContentLength != 0 && (w.body == nil || !w.body.ended) {
 		_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(time.Now().Add(w.server.limits.HeaderTimeMax))

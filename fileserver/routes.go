@@ -11,10 +11,10 @@ import (
 
 const panicStackBytes = 8 << 10 // of a handler's stack that go to the log
 
-// routes builds the router. There is one route for every path, since paths are decoded and judged in one place, the door; a
-// router that matched them in another spelling would open a second one. echo gives the handlers its recovery and its central
-// error handler, and they get the ResponseWriter inside echo's own, which adds a layer to each write and mistakes interim
-// answers for final ones.
+// routes builds the router. There is one route for every path, since paths are decoded and judged in one place, the
+// door; a router that matched them in another spelling would open a second one. echo gives the handlers its recovery
+// and its central error handler, and they get the ResponseWriter inside echo's own, which adds a layer to each write
+// and mistakes interim answers for final ones.
 func (s *Server) routes() *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = func(err error, c echo.Context) {
@@ -38,7 +38,8 @@ func (s *Server) routes() *echo.Echo {
 
 // logPanic writes a handler's panic to the log and returns it as the error that the request failed with.
 func (s *Server) logPanic(c echo.Context, err error, stack []byte) error {
-	s.log.Error("panic in a handler", slog.String("method", c.Request().Method), slog.String("uri", c.Request().RequestURI),
+	r := c.Request()
+	s.log.Error("panic in a handler", slog.String("method", r.Method), slog.String("uri", r.RequestURI),
 		slog.Any("err", err), slog.String("stack", string(stack)))
 	return fmt.Errorf("panic: %w", err)
 }

@@ -27,8 +27,8 @@ type Config struct {
 	// RequirePreconditions refuses every change of what exists that carries no precondition (428).
 	RequirePreconditions bool
 
-	// Hosts are the names that the server may be called by, besides IP addresses, localhost and names below .localhost and
-	// .local. "*.example.com" allows all names below example.com, "*" all there are.
+	// Hosts are the names that the server may be called by, besides IP addresses, localhost and names below
+	// .localhost and .local. "*.example.com" allows all names below example.com, "*" all there are.
 	Hosts []string
 	// Cache gives files a Cache-Control other than "no-cache". The first rule that matches counts.
 	Cache []CacheRule
@@ -38,8 +38,8 @@ type Config struct {
 	Limits Limits
 }
 
-// A CacheRule gives the files that Glob matches (path.Match) their Cache-Control. A Glob without a slash is matched against
-// the file's name, one with a slash against its whole path, which does not begin with a slash.
+// A CacheRule gives the files that Glob matches (path.Match) their Cache-Control. A Glob without a slash is matched
+// against the file's name, one with a slash against its whole path, which does not begin with a slash.
 type CacheRule struct{ Glob, Control string }
 
 // A Server serves one tree. Its methods are safe for concurrent use.
@@ -79,7 +79,8 @@ func New(c Config) *Server {
 	return s
 }
 
-// Handler returns what answers requests. A server that runs it must bound headers and connections by itself; Serve does.
+// Handler returns what answers requests. A server that runs it must bound headers and connections by itself; Serve
+// does.
 func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serveHTTP) }
 
 // serveHTTP answers one request, counts it and logs it, whatever becomes of it.
@@ -118,8 +119,8 @@ func (s *Server) httpServer() *http.Server {
 	}
 }
 
-// ErrStillRunning is returned by Serve if requests were still at work when ShutdownTimeMax had passed twice. The Tree must
-// not be closed then.
+// ErrStillRunning is returned by Serve if requests were still at work when ShutdownTimeMax had passed twice. The Tree
+// must not be closed then.
 var ErrStillRunning = errors.New("requests are still running")
 
 // Serve answers the connections of l until ctx ends. It then closes l, lets the requests under way finish within

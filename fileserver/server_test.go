@@ -116,8 +116,8 @@ type answer struct {
 	cut     bool  // the body ended before its announced length
 }
 
-// request makes the text of a request. Fields are "Name: value" and go out as they are; Content-Length is added if the body
-// has one and nothing else says how long it is.
+// request makes the text of a request. Fields are "Name: value" and go out as they are; Content-Length is added if
+// the body has one and nothing else says how long it is.
 func (w *world) request(method, path, body string, fields ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", method, path)
@@ -163,6 +163,10 @@ func (w *world) dial(t *testing.T) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", w.addr)
 	if err != nil {
+		t.Fatal(err)
+	}
+	// A receive buffer that does not grow: a client that does not read is noticed after a few megabytes.
+	if err := c.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {

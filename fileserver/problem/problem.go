@@ -1,8 +1,9 @@
-// Package problem is the one table from errors to what a client is told: a status code and a problem document (RFC 9457).
+// Package problem is the one table from errors to what a client is told: a status code and a problem document (RFC
+// 9457).
 //
-// A client sees a type to branch on, a title, one sentence on what was refused and one on what to do next. The text of an
-// error goes to the log only, since it may name paths and causes that are not the client's business; an error that is not in
-// the table is an internal error.
+// A client sees a type to branch on, a title, one sentence on what was refused and one on what to do next. The text
+// of an error goes to the log only, since it may name paths and causes that are not the client's business; an error
+// that is not in the table is an internal error.
 package problem
 
 import (
@@ -94,8 +95,8 @@ type Error struct {
 	Header  http.Header
 }
 
-// From returns err as an *Error, so that something can be added to what the client is told. What is in err's chain stays
-// there.
+// From returns err as an *Error, so that something can be added to what the client is told. What is in err's chain
+// stays there.
 func From(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {

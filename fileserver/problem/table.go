@@ -18,108 +18,149 @@ const (
 
 // What a request can be refused for by its own words.
 var (
-	Header = &Kind{name: "header", status: http.StatusBadRequest, title: "A header field cannot be understood",
-		next: "Correct the field and send the request again."}
-	ContentRange = &Kind{name: "content-range", status: http.StatusBadRequest, title: "Partial PUT is not supported",
-		next: "Send the whole file without Content-Range (RFC 9110 section 14.5)."}
-	Coding = &Kind{name: "content-coding", status: http.StatusUnsupportedMediaType, title: "Coded bodies are not stored",
-		next: "Send the bytes as they are, without Content-Encoding."}
-	MediaType = &Kind{name: "media-type", status: http.StatusUnsupportedMediaType, title: "This body is not understood here",
-		next: "Send the kind of body that the method takes."}
-	Length = &Kind{name: "length", status: http.StatusBadRequest, title: "The body is not as long as announced",
-		next: "Send the whole body, or announce its true length."}
-	Digest = &Kind{name: "digest-mismatch", status: http.StatusUnprocessableEntity, title: "The bytes do not match their digest",
-		next: "Send the file again; nothing was changed."}
-	Query = &Kind{name: "query", status: http.StatusBadRequest, title: "The query cannot be understood",
-		next: "Leave it out to list the folder by name."}
-	Form = &Kind{name: "form", status: http.StatusBadRequest, title: "The form cannot be understood",
-		next: "Send multipart/form-data, its fields before its files."}
-	Destination = &Kind{name: "destination", status: http.StatusBadRequest, title: "The Destination cannot be used",
-		next: "Name a path on this server."}
+	Header = &Kind{name: "header", status: http.StatusBadRequest,
+		title: "A header field cannot be understood",
+		next:  "Correct the field and send the request again."}
+	ContentRange = &Kind{name: "content-range", status: http.StatusBadRequest,
+		title: "Partial PUT is not supported",
+		next:  "Send the whole file without Content-Range (RFC 9110 section 14.5)."}
+	Coding = &Kind{name: "content-coding", status: http.StatusUnsupportedMediaType,
+		title: "Coded bodies are not stored",
+		next:  "Send the bytes as they are, without Content-Encoding."}
+	MediaType = &Kind{name: "media-type", status: http.StatusUnsupportedMediaType,
+		title: "This body is not understood here",
+		next:  "Send the kind of body that the method takes."}
+	Length = &Kind{name: "length", status: http.StatusBadRequest,
+		title: "The body is not as long as announced",
+		next:  "Send the whole body, or announce its true length."}
+	Digest = &Kind{name: "digest-mismatch", status: http.StatusUnprocessableEntity,
+		title: "The bytes do not match their digest",
+		next:  "Send the file again; nothing was changed."}
+	Query = &Kind{name: "query", status: http.StatusBadRequest,
+		title: "The query cannot be understood",
+		next:  "Leave it out to list the folder by name."}
+	Form = &Kind{name: "form", status: http.StatusBadRequest,
+		title: "The form cannot be understood",
+		next:  "Send multipart/form-data, its fields before its files."}
+	Destination = &Kind{name: "destination", status: http.StatusBadRequest,
+		title: "The Destination cannot be used",
+		next:  "Name a path on this server."}
 	DestinationElsewhere = &Kind{name: "destination-elsewhere", status: http.StatusBadGateway,
 		title: "The Destination is on another server", next: "Name a path on this server."}
 	DestinationForbidden = &Kind{name: "destination-reserved", status: http.StatusForbidden,
 		title: "The Destination's name is reserved", next: "Choose another name."}
-	FolderPath = &Kind{name: "folder-path", status: http.StatusBadRequest, title: "The path names a folder",
-		next: "Leave out the slash at the end to name a file."}
-	SlashAfterFile = &Kind{name: "slash-after-file", status: http.StatusConflict, title: "The Destination names a folder, the source is a file",
-		next: "Give the Destination the file's whole new path, without a slash at the end."}
-	Method = &Kind{name: "method", status: http.StatusMethodNotAllowed, title: "The method cannot be used here",
-		next: "Use one of the methods in the Allow field."}
-	MethodUnknown = &Kind{name: "method-unknown", status: http.StatusNotImplemented, title: "The method is not known",
-		next: "Use one of the methods in the Allow field."}
-	Unsupported = &Kind{name: "unsupported", status: http.StatusNotImplemented, title: "This way of uploading is not supported",
-		next: "Send the whole file in one PUT."}
-	Range = &Kind{name: "range", status: http.StatusRequestedRangeNotSatisfiable, title: "No such bytes",
-		next: "Ask for a range within the size that Content-Range gives."}
+	FolderPath = &Kind{name: "folder-path", status: http.StatusBadRequest,
+		title: "The path names a folder",
+		next:  "Leave out the slash at the end to name a file."}
+	SlashAfterFile = &Kind{name: "slash-after-file", status: http.StatusConflict,
+		title: "The Destination names a folder, the source is a file",
+		next:  "Give the Destination the file's whole new path, without a slash at the end."}
+	Method = &Kind{name: "method", status: http.StatusMethodNotAllowed,
+		title: "The method cannot be used here",
+		next:  "Use one of the methods in the Allow field."}
+	MethodUnknown = &Kind{name: "method-unknown", status: http.StatusNotImplemented,
+		title: "The method is not known",
+		next:  "Use one of the methods in the Allow field."}
+	Unsupported = &Kind{name: "unsupported", status: http.StatusNotImplemented,
+		title: "This way of uploading is not supported",
+		next:  "Send the whole file in one PUT."}
+	Range = &Kind{name: "range", status: http.StatusRequestedRangeNotSatisfiable,
+		title: "No such bytes",
+		next:  "Ask for a range within the size that Content-Range gives."}
 )
 
 // What a request can be refused for by what is there, or by who asks.
 var (
-	Precondition = &Kind{name: "precondition", status: http.StatusPreconditionFailed, title: "The precondition failed",
-		next: "Fetch the current version, apply your change to it, and send it with If-Match and the new tag."}
+	Precondition = &Kind{name: "precondition", status: http.StatusPreconditionFailed,
+		title: "The precondition failed",
+		next:  "Fetch the current version, apply your change to it, and send it with If-Match and the new tag."}
 	PreconditionRequired = &Kind{name: "precondition-required", status: http.StatusPreconditionRequired,
 		title: "A precondition is required",
 		next:  "Send If-Match with the tag of the version that you mean to change."}
-	Exists = &Kind{name: "exists", status: http.StatusConflict, title: "The name is taken",
-		next: "Choose another name, or replace the version that is there by its tag."}
-	CrossOrigin = &Kind{name: "cross-origin", status: http.StatusForbidden, title: "Refused for pages from elsewhere",
-		next: "Send the request from a page of this server, or from a program that is not a browser."}
-	Host = &Kind{name: "host", status: http.StatusForbidden, title: "This host name is not allowed",
-		next: "Use the address, or start the server with this name in its host setting (--host NAME)."}
+	Exists = &Kind{name: "exists", status: http.StatusConflict,
+		title: "The name is taken",
+		next:  "Choose another name, or replace the version that is there by its tag."}
+	CrossOrigin = &Kind{name: "cross-origin", status: http.StatusForbidden,
+		title: "Refused for pages from elsewhere",
+		next:  "Send the request from a page of this server, or from a program that is not a browser."}
+	Host = &Kind{name: "host", status: http.StatusForbidden,
+		title: "This host name is not allowed",
+		next:  "Use the address, or start the server with this name in its host setting (--host NAME)."}
 )
 
 // What the tree and the connection report.
 var (
-	NotFound = &Kind{name: "not-found", status: http.StatusNotFound, title: "Nothing is here",
+	NotFound = &Kind{name: "not-found", status: http.StatusNotFound,
+		title:  "Nothing is here",
 		detail: "There is no file or folder at this path.", next: "Look in the folder above."}
-	Path = &Kind{name: "path", status: http.StatusBadRequest, title: "The path cannot be used",
+	Path = &Kind{name: "path", status: http.StatusBadRequest,
+		title:  "The path cannot be used",
 		detail: "The path has dot segments, encoded slashes, backslashes or NUL in it, or a name that is too long.",
 		next:   "Send a plain path."}
-	NoParent = &Kind{name: "no-parent", status: http.StatusConflict, title: "The folder does not exist",
+	NoParent = &Kind{name: "no-parent", status: http.StatusConflict,
+		title:  "The folder does not exist",
 		detail: "The folder that would hold this path does not exist.", next: "Make the folder first, with MKCOL."}
-	IsFolder = &Kind{name: "is-folder", status: http.StatusMethodNotAllowed, title: "A folder is here",
+	IsFolder = &Kind{name: "is-folder", status: http.StatusMethodNotAllowed,
+		title:  "A folder is here",
 		detail: "The path names a folder; the method is for files.", next: "Name a file."}
-	AlreadyThere = &Kind{name: "already-there", status: http.StatusMethodNotAllowed, title: "Something is here already",
+	AlreadyThere = &Kind{name: "already-there", status: http.StatusMethodNotAllowed,
+		title:  "Something is here already",
 		detail: "The path is taken.", next: "Choose another name."}
-	Outside = &Kind{name: "outside", status: http.StatusForbidden, title: "The link is not followed",
+	Outside = &Kind{name: "outside", status: http.StatusForbidden,
+		title:  "The link is not followed",
 		detail: "The path leads through a link that leaves the served folder, or links are not followed here.",
 		next:   "Use the file's own path."}
-	Permission = &Kind{name: "permission", status: http.StatusForbidden, title: "The server may not do this",
+	Permission = &Kind{name: "permission", status: http.StatusForbidden,
+		title:  "The server may not do this",
 		detail: "The server's user has no permission on this file or folder.",
 		next:   "Change the permissions on the server."}
-	Same = &Kind{name: "same", status: http.StatusForbidden, title: "Source and destination are one",
+	Same = &Kind{name: "same", status: http.StatusForbidden,
+		title:  "Source and destination are one",
 		detail: "The destination is the source, or one of them is inside the other.", next: "Choose another destination."}
-	ReadOnly = &Kind{name: "read-only", status: http.StatusMethodNotAllowed, title: "This server only reads",
+	ReadOnly = &Kind{name: "read-only", status: http.StatusMethodNotAllowed,
+		title:  "This server only reads",
 		detail: "Nothing can be changed through this server.", next: "Start the server with --write to allow changes."}
-	CrossDevice = &Kind{name: "cross-device", status: http.StatusBadGateway, title: "The destination is on another filesystem",
+	CrossDevice = &Kind{name: "cross-device", status: http.StatusBadGateway,
+		title:  "The destination is on another filesystem",
 		detail: "A folder cannot be moved to another filesystem in one step.", next: "Copy it, then delete the source."}
-	InUse = &Kind{name: "in-use", status: http.StatusLocked, title: "A local program is writing this file",
+	InUse = &Kind{name: "in-use", status: http.StatusLocked,
+		title:  "A local program is writing this file",
 		detail: "The file is open for writing on the server.", next: "Try again when the program has finished.",
 		retryAfter: retrySoon}
-	Unstable = &Kind{name: "unstable", status: http.StatusServiceUnavailable, title: "The file keeps changing",
+	Unstable = &Kind{name: "unstable", status: http.StatusServiceUnavailable,
+		title:  "The file keeps changing",
 		detail: "The file did not stay still long enough.", next: "Try again.", retryAfter: retrySoon}
-	Busy = &Kind{name: "busy", status: http.StatusServiceUnavailable, title: "The server is busy",
+	Busy = &Kind{name: "busy", status: http.StatusServiceUnavailable,
+		title:  "The server is busy",
 		detail: "Too many uploads or open files at once.", next: "Try again later.", retryAfter: retryLater}
-	RootGone = &Kind{name: "root-gone", status: http.StatusServiceUnavailable, title: "The served folder is gone",
+	RootGone = &Kind{name: "root-gone", status: http.StatusServiceUnavailable,
+		title:  "The served folder is gone",
 		detail: "The folder was removed or replaced on the server.", next: "Try again when it is back.",
 		retryAfter: retryLater}
-	NoSpace = &Kind{name: "no-space", status: http.StatusInsufficientStorage, title: "The disk is full",
+	NoSpace = &Kind{name: "no-space", status: http.StatusInsufficientStorage,
+		title:  "The disk is full",
 		detail: "There is no space for this on the server; nothing was changed.", next: "Free some space, then try again."}
-	TooLarge = &Kind{name: "too-large", status: http.StatusRequestEntityTooLarge, title: "Larger than allowed",
+	TooLarge = &Kind{name: "too-large", status: http.StatusRequestEntityTooLarge,
+		title:  "Larger than allowed",
 		detail: "The body is larger than this server takes; nothing was changed.", next: "Send less."}
-	Unsynced = &Kind{name: "unsynced", status: http.StatusInternalServerError, title: "The change may not last",
+	Unsynced = &Kind{name: "unsynced", status: http.StatusInternalServerError,
+		title:  "The change may not last",
 		detail: "The change was made but the disk did not confirm it.",
 		next:   "Look at what is there before you send it again."}
-	Slow = &Kind{name: "slow", status: http.StatusRequestTimeout, title: "The body took too long",
+	Slow = &Kind{name: "slow", status: http.StatusRequestTimeout,
+		title:  "The body took too long",
 		detail: "The body stopped arriving; nothing was changed.", next: "Send the request again."}
-	Cut = &Kind{name: "cut", status: http.StatusBadRequest, title: "The body was cut off",
+	Cut = &Kind{name: "cut", status: http.StatusBadRequest,
+		title:  "The body was cut off",
 		detail: "The body ended before its announced length; nothing was changed.", next: "Send the request again."}
-	Gone = &Kind{name: "cancelled", status: statusClientClosed, title: "The client went away",
+	Gone = &Kind{name: "cancelled", status: statusClientClosed,
+		title:  "The client went away",
 		detail: "The connection ended before the answer."}
-	Overtime = &Kind{name: "overtime", status: http.StatusServiceUnavailable, title: "This took too long",
+	Overtime = &Kind{name: "overtime", status: http.StatusServiceUnavailable,
+		title:  "This took too long",
 		detail: "The server could not finish in time.", next: "Try again.", retryAfter: retryLater}
-	Internal = &Kind{name: "internal", status: http.StatusInternalServerError, title: "Internal error",
+	Internal = &Kind{name: "internal", status: http.StatusInternalServerError,
+		title:  "Internal error",
 		detail: "Something went wrong on the server; its log says what.",
 		next:   "Give the request id to whoever runs the server."}
 )
