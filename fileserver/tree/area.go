@@ -41,10 +41,7 @@ type areas struct {
 
 // openArea opens, makes and locks the folder name in parent.
 func openArea(t *Tree, parent dir, name string) (*area, error) {
-	if err := parent.mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	home, err := parent.folder(name)
+	home, err := subfolder(parent, name)
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +55,9 @@ func openArea(t *Tree, parent dir, name string) (*area, error) {
 
 func (a *area) open(t *Tree) (err error) {
 	if a.locked, err = a.dir.lock(lockFile); err != nil {
+		return err
+	}
+	if err = a.dir.writable(); err != nil {
 		return err
 	}
 	if a.mount, err = a.dir.mount(); err != nil {
@@ -74,11 +74,20 @@ func (a *area) open(t *Tree) (err error) {
 	return a.versions.load()
 }
 
+// subfolder opens a folder of the server's own, and makes it if need be.
 func subfolder(d dir, name string) (dir, error) {
 	if err := d.mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return noDir, err
 	}
-	return d.folder(name)
+	sub, err := d.folder(name)
+	if err != nil {
+		return noDir, err
+	}
+	if err := sub.private(); err != nil {
+		sub.close()
+		return noDir, err
+	}
+	return sub, nil
 }
 
 func (a *area) close() {

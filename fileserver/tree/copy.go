@@ -123,7 +123,7 @@ func (t *Tree) copyFolder(ctx context.Context, from, to Path, x Transfer) (Resul
 	defer func() { t.uploads.end(made.bytes) }()
 	id := newID() + treeSuffix
 	defer a.stage.removeAll(id)
-	if err := made.copy(source, a.stage, id, walkDepthMax); err != nil {
+	if err := made.stage(source, at, id); err != nil {
 		return Result{}, fmt.Errorf("copy %q: %w", from.s, err)
 	}
 	return t.placeFolder(ctx, from, to, at, a, id, x)
@@ -231,6 +231,33 @@ type folderCopy struct {
 	ctx     context.Context
 	shallow bool
 	bytes   int64 // counted in tree.uploads
+}
+
+// stage makes the copy in the stage folder under the name id, with what it inherits where it goes (its group, a default
+// ACL).
+func (c *folderCopy) stage(source dir, at place, id string) error {
+	m, err := at.dir.self()
+	if err != nil {
+		return err
+	}
+	stage := c.area.stage
+	if !at.dir.inherits(m) {
+		return c.copy(source, stage, id, walkDepthMax)
+	}
+	outer := newID() + treeSuffix
+	defer stage.removeAll(outer)
+	like, err := subfolder(stage, outer)
+	if err != nil {
+		return err
+	}
+	defer like.close()
+	if err := like.inheritAs(at.dir, m); err != nil {
+		return err
+	}
+	if err := c.copy(source, like, id, walkDepthMax); err != nil {
+		return err
+	}
+	return moveTo(like, id, stage, id)
 }
 
 func (c *folderCopy) copy(source, into dir, name string, depth int) error {

@@ -297,8 +297,48 @@ func (d dir) inherits(m meta) bool {
 	if m.mode&os.ModeSetgid != 0 {
 		return true
 	}
-	n, err := unix.Fgetxattr(d.fd, "system.posix_acl_default", nil)
-	return err == nil && n > 0
+	return handle{d.fd}.hasAttribute(defaultAccessList)
+}
+
+// inheritAs has what is made in d inherit what it would in the folder like, which m describes.
+func (d dir) inheritAs(like dir, m meta) error {
+	if m.mode&os.ModeSetgid != 0 {
+		// Who is not in the group may not give it, though the kernel gives it to what is made in the folder.
+		if err := unix.Fchown(d.fd, -1, int(m.gid)); err != nil && err != unix.EPERM {
+			return diskError("chown", ".", err)
+		}
+		if err := unix.Fchmod(d.fd, unix.S_ISGID|0o700); err != nil {
+			return diskError("chmod", ".", err)
+		}
+	}
+	value := make([]byte, attributesBytesMax)
+	n, err := unix.Fgetxattr(like.fd, defaultAccessList, value)
+	if err != nil || n == 0 {
+		return nil // none, or the filesystem has no such thing
+	}
+	if err := unix.Fsetxattr(d.fd, defaultAccessList, value[:n], 0); err != nil {
+		return diskError("setxattr", ".", err)
+	}
+	return nil
+}
+
+// private undoes what the folder has inherited: nobody else may enter it, and what is made in it inherits nothing.
+func (d dir) private() error {
+	for _, list := range []string{accessList, defaultAccessList} {
+		if (handle{d.fd}).hasAttribute(list) {
+			if err := unix.Fremovexattr(d.fd, list); err != nil {
+				return diskError("removexattr", ".", err)
+			}
+		}
+	}
+	m, err := d.self()
+	if err == nil && m.mode != os.ModeDir|0o700 {
+		err = unix.Fchmod(d.fd, 0o700)
+	}
+	if err != nil {
+		return diskError("chmod", ".", err)
+	}
+	return nil
 }
 
 // writable refuses folders in which this process may not make names, before a body is received for one.

@@ -227,3 +227,8 @@ func (d dir) lockSelf() error { return nil }
 
 // inherits is left to the system: a new file is made beside the state folder's others.
 func (d dir) inherits(meta) bool { return false }
+
+func (d dir) inheritAs(dir, meta) error { return nil }
+
+// private is left to the mode that the folder was made with.
+func (d dir) private() error { return nil }

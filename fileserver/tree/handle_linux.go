@@ -105,14 +105,31 @@ func (h handle) like(was handle, m, mine meta) (changed bool, err error) {
 
 const attributesBytesMax = 64 << 10 // the kernel's bound for the list of names, and for one value
 
+// How the kernel calls access control lists.
+const (
+	accessList        = "system.posix_acl_access"
+	defaultAccessList = "system.posix_acl_default"
+)
+
+func (h handle) hasAttribute(name string) bool {
+	n, err := unix.Fgetxattr(h.fd, name, nil)
+	return err == nil && n > 0
+}
+
 func (h handle) copyAttributes(was handle) (copied bool, err error) {
+	if h.hasAttribute(accessList) && !was.hasAttribute(accessList) { // inherited, and not for this file
+		if err := unix.Fremovexattr(h.fd, accessList); err != nil {
+			return false, diskError("removexattr", "", err)
+		}
+		copied = true
+	}
 	size, err := unix.Flistxattr(was.fd, nil)
 	if err != nil || size == 0 {
-		return false, nil // none, or the filesystem has no such thing
+		return copied, nil // none, or the filesystem has no such thing
 	}
 	names := make([]byte, attributesBytesMax)
 	if size, err = unix.Flistxattr(was.fd, names); err != nil {
-		return false, diskError("listxattr", "", err)
+		return copied, diskError("listxattr", "", err)
 	}
 	value := make([]byte, attributesBytesMax)
 	for name := range strings.SplitSeq(strings.TrimRight(string(names[:size]), "\x00"), "\x00") {
