@@ -75,29 +75,25 @@ func sourceGuard(guard tree.Guard, to target) tree.Guard {
 	}
 }
 
-// destinationGuard guards what a MOVE or COPY would replace.
+// destinationGuard guards what a MOVE or COPY would replace. The only condition that a field can set on it is that it must
+// not be there.
 func (s *Server) destinationGuard(overwrite bool) tree.Guard {
-	switch {
-	case !overwrite:
-		return func(cur *tree.Entry) error {
-			if cur == nil {
-				return nil
-			}
-			err := problem.Precondition.Errorf("Something is at the Destination, and Overwrite is F.")
-			err.Current = currentOf(cur)
-			return err
-		}
-	case s.config.RequirePreconditions:
-		return func(cur *tree.Entry) error {
-			if cur == nil {
-				return nil
-			}
-			err := problem.PreconditionRequired.Errorf("Something is at the Destination; it is replaced on no condition.")
-			err.Current = currentOf(cur)
-			return err
-		}
+	kind, reason := problem.Precondition, "Something is at the Destination, and Overwrite is F."
+	if overwrite {
+		kind, reason = problem.PreconditionRequired, "Something is at the Destination, to be replaced on no condition."
 	}
-	return nil
+	if overwrite && !s.config.RequirePreconditions {
+		return nil
+	}
+	return func(cur *tree.Entry) error {
+		if cur == nil {
+			return nil
+		}
+		err := kind.Errorf("%s", reason)
+		err.Current = currentOf(cur)
+		err.Next = "Choose another Destination, or first remove what is there, with If-Match and its tag."
+		return err
+	}
 }
 
 func (s *Server) answerTransfer(w *reply, x tree.Transfer, result tree.Result, err error) error {

@@ -7,6 +7,7 @@
 package problem
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -88,7 +89,8 @@ type Error struct {
 	detail string
 	cause  error // for the log; nil if the detail says all
 
-	// What Problem has under the same names.
+	// What Problem has under the same names; an empty Next is that of the kind.
+	Next    string
 	Current CurrentTag
 	Saved   []Saved
 	Refused []Refused
@@ -133,7 +135,7 @@ func Of(err error) Problem {
 	var e *Error
 	if errors.As(err, &e) {
 		p := e.kind.problem()
-		p.Detail = e.detail
+		p.Detail, p.Next = e.detail, cmp.Or(e.Next, p.Next)
 		p.Current, p.Saved, p.Refused, p.Header = e.Current, e.Saved, e.Refused, e.Header
 		return p
 	}

@@ -109,7 +109,11 @@ func TestErrorTellsItsDetail(t *testing.T) {
 	err.Current = problem.CurrentTag{Known: true, ETag: `"x"`}
 	wrapped := fmt.Errorf("put: %w", err)
 	p := problem.Of(wrapped)
-	if p.Status != 412 || p.Detail != "It is 2 now." || p.Current.ETag != `"x"` {
+	if p.Status != 412 || p.Detail != "It is 2 now." || p.Next == "" || p.Current.ETag != `"x"` {
+		t.Errorf("%+v", p)
+	}
+	err.Next = "Wait."
+	if p := problem.Of(wrapped); p.Next != "Wait." {
 		t.Errorf("%+v", p)
 	}
 	if !errors.Is(wrapped, problem.Precondition) || errors.Is(wrapped, problem.Digest) {

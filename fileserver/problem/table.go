@@ -73,7 +73,7 @@ var (
 var (
 	Precondition = &Kind{name: "precondition", status: http.StatusPreconditionFailed,
 		title: "The precondition failed",
-		next:  "Fetch the current version, apply your change to it, and send it with If-Match and the new tag."}
+		next:  "Fetch the current version, bring your change up to it, and send it again with If-Match and its tag."}
 	PreconditionRequired = &Kind{name: "precondition-required", status: http.StatusPreconditionRequired,
 		title: "A precondition is required",
 		next:  "Send If-Match with the tag of the version that you mean to change."}
