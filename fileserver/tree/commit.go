@@ -103,6 +103,9 @@ func (t *Tree) commitOnce(ctx context.Context, p Path, s *Staged, c Change, with
 		return Result{}, err
 	}
 	defer cur.close()
+	if cur.meta.isLink() { // where links are followed, a moment ago it was none
+		return Result{}, errAgain
+	}
 	if !cur.absent && !cur.meta.isRegular() {
 		return Result{}, fmt.Errorf("replace %q: %w", p.s, cur.meta.fileKind())
 	}
