@@ -7,6 +7,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
+
+	"freshet/fileserver/tree"
 )
 
 const panicStackBytes = 8 << 10 // of a handler's stack that go to the log
@@ -50,9 +52,12 @@ func (s *Server) pathless(w *reply, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	if r.Method == http.MethodOptions {
+	switch {
+	case r.URL.Opaque != "": // "http:a", which names no path
+		s.fail(w, r, tree.ErrName)
+	case r.Method == http.MethodOptions:
 		s.answerOptions(w, s.allowAnywhere())
-		return
+	default:
+		s.fail(w, r, s.methodRefused(r.Method, s.allowAnywhere()))
 	}
-	s.fail(w, r, s.methodRefused(r.Method, s.allowAnywhere()))
 }
