@@ -30,13 +30,27 @@ func (s *Server) delete(w *reply, r *http.Request, t target) error {
 	return nil
 }
 
-// arriveAtSource finds out what a link leads to, if a tag will have to be compared with it. There is no body to wait
-// for, so nothing is decided here.
-func (s *Server) arriveAtSource(r *http.Request, t target, terms *terms) (err error) {
-	if terms.cond.NeedsTag() {
-		terms.seen, err = s.current(r.Context(), t.path, true)
+// arriveAtSource finds the tag of what is at t, link or not, if one will have to be compared. There is no body to wait for,
+// so nothing is decided here. What a link turns out to lead to then has that tag only if it is still the same.
+func (s *Server) arriveAtSource(r *http.Request, t target, terms *terms) error {
+	if !terms.cond.NeedsTag() {
+		return nil
 	}
-	return err
+	seen, err := s.current(r.Context(), t.path, true)
+	if err != nil {
+		return err
+	}
+	terms.behind = func() *tree.Entry {
+		now, err := s.tree.Stat(r.Context(), t.path)
+		switch {
+		case err != nil:
+			return nil
+		case seen != nil && seen.Stamp == now.Stamp:
+			return seen
+		}
+		return &now
+	}
+	return nil
 }
 
 // guardOf returns the Guard of a change that takes away what is at t. A path with a slash at the end does not name a

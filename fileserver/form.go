@@ -175,11 +175,11 @@ func (f *form) join(name string) (tree.Path, error) {
 // save makes the part the content of p, on the form's conditions: that p is new if it has none.
 func (f *form) save(p tree.Path, part io.Reader) error {
 	s, ctx := f.server, f.request.Context()
-	conditions := f.conditions
-	if conditions == nil {
-		conditions = http.Header{"If-None-Match": {"*"}}
+	cond := precond.Parse(f.conditions)
+	if !cond.HasWriteCondition() { // a field with nothing to match in it replaces nothing
+		cond = precond.Parse(http.Header{"If-None-Match": {"*"}})
 	}
-	terms := terms{cond: precond.Parse(conditions), required: s.config.RequirePreconditions}
+	terms := terms{cond: cond, required: s.config.RequirePreconditions}
 	if err := s.arrive(ctx, p, &terms); err != nil {
 		return f.noting(p, err)
 	}

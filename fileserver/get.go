@@ -52,11 +52,11 @@ func (s *Server) getFile(w *reply, r *http.Request, p tree.Path) error {
 	case precond.Failed:
 		return preconditionFailed(&f.Entry)
 	case precond.NotModified:
-		s.setValidators(h, f, p, state)
+		s.setValidators(w, f, p, state)
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	s.setValidators(h, f, p, state)
+	s.setValidators(w, f, p, state)
 	h["Content-Type"] = media.contentType
 	if f.Entry.Digest.IsZero() {
 		return s.sendUntagged(w, r, f)
@@ -80,15 +80,17 @@ func (s *Server) stateOf(f *tree.File) precond.State {
 }
 
 // setValidators sets what a 200 and its 304 have in common (RFC 9110 section 15.4.5). Without a tag nothing may be
-// kept: the file is being written right now.
-func (s *Server) setValidators(h http.Header, f *tree.File, p tree.Path, state precond.State) {
+// kept: the file is being written right now. Last-Modified is that of a response to a request that came before the file
+// was looked at: a change in between must not be older than it.
+func (s *Server) setValidators(w *reply, f *tree.File, p tree.Path, state precond.State) {
+	h := w.Header()
 	if f.Entry.Digest.IsZero() {
 		h["Cache-Control"] = valueNoStore
 		return
 	}
 	h["ETag"] = s.validators.tag(f.Entry.Digest, f.Entry.Size).etag
 	h["Cache-Control"] = s.cacheControl(p.String())
-	if modified, ok := precond.LastModified(state, time.Now()); ok {
+	if modified, ok := precond.LastModified(state, w.start); ok {
 		h["Last-Modified"] = s.validators.httpDate(modified)
 	}
 }

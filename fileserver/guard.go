@@ -1,6 +1,7 @@
 package fileserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -16,9 +17,9 @@ import (
 type terms struct {
 	cond     precond.Condition
 	required bool
-	// seen is what a link led to on arrival. A change of a link itself is shown the link, but the tag that its client
-	// knows is that of the file behind it.
-	seen *tree.Entry
+	// behind returns what a link leads to now, nil if that cannot be told. A change of a link itself is shown the link,
+	// but the tag that its client knows is that of the file behind it.
+	behind func() *tree.Entry
 }
 
 func (s *Server) termsOf(h http.Header) terms {
@@ -36,8 +37,8 @@ func (t terms) guard() tree.Guard {
 
 // ask decides whether a change of cur (nil: absent) may be made.
 func (t terms) ask(cur *tree.Entry) error {
-	if cur != nil && cur.Kind == tree.KindLink && t.seen != nil {
-		cur = t.seen
+	if cur != nil && cur.Kind == tree.KindLink && t.behind != nil {
+		cur = cmp.Or(t.behind(), cur)
 	}
 	switch {
 	case t.required && cur != nil && !t.cond.HasWriteCondition():
