@@ -52,3 +52,11 @@ func (t *Tree) WaitingForSync() (n int) {
 	}
 	return n
 }
+
+// HoldLargeHashers keeps large files from being hashed until release is called.
+func (t *Tree) HoldLargeHashers() (release func()) {
+	if !t.hasher.large.TryAcquire(largeHashersMax) {
+		panic("large files are being hashed")
+	}
+	return func() { t.hasher.large.Release(largeHashersMax) }
+}

@@ -20,6 +20,7 @@ const (
 	copyBytesMax      = 8 << 20   // a file up to this size is copied where it cannot be held still
 	writerWaitMax     = 50 * time.Millisecond
 	leasePollInterval = 5 * time.Millisecond
+	turnPollInterval  = 50 * time.Millisecond // how often a file that waits to be hashed is asked for by a writer
 )
 
 // errMoved says that a file changed while it was read.
@@ -37,6 +38,7 @@ type hasher struct {
 
 // flight is one reading of one state of one file.
 type flight struct {
+	held bool // it is read under a lease
 	done chan struct{}
 	rec  hashing.Record // set before done is closed, as is err
 	err  error
@@ -80,7 +82,7 @@ func (x *hasher) hash(ctx context.Context, h handle, held bool, wait time.Durati
 			return rec, false, read, ctx.Err()
 		}
 		// A reading that began without a lease proves less than one that this caller can have under its own.
-		if f.err != nil || started || !held || f.rec.Certified {
+		if f.err != nil || started || !held || f.held {
 			return f.rec, f.err == nil, read, f.err
 		}
 	}
@@ -97,7 +99,7 @@ func (x *hasher) join(h handle, m meta, held bool) (f *flight, started bool, err
 	if err != nil {
 		return nil, false, err
 	}
-	f = &flight{done: make(chan struct{})}
+	f = &flight{held: held, done: make(chan struct{})}
 	if x.flights == nil {
 		x.flights = map[hashing.Stamp]*flight{}
 	}
@@ -118,7 +120,7 @@ func (x *hasher) fly(f *flight, own handle, m meta, held bool) {
 // readAll hashes the whole file and remembers the outcome if nothing moved meanwhile.
 func (x *hasher) readAll(h handle, m meta, held bool) (hashing.Record, error) {
 	if m.stamp.Size > copyBytesMax {
-		if err := x.large.Acquire(context.Background(), 1); err != nil {
+		if err := x.awaitTurn(h, held); err != nil {
 			return hashing.Record{}, err
 		}
 		defer x.large.Release(1)
@@ -140,6 +142,22 @@ func (x *hasher) readAll(h handle, m meta, held bool) (hashing.Record, error) {
 	}
 	x.remember(after, rec)
 	return rec, nil
+}
+
+// awaitTurn waits until one more large file may be read. A program that waits to write to a file under a lease does not wait
+// for its turn too.
+func (x *hasher) awaitTurn(h handle, held bool) error {
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), turnPollInterval)
+		err := x.large.Acquire(ctx, 1)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if held && !h.leaseHeld() {
+			return errMoved
+		}
+	}
 }
 
 // remember keeps what was read of a file in the state now, unless that state is the file's last: the next file that is given

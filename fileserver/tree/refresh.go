@@ -118,7 +118,7 @@ func (r *refresher) names(ctx context.Context, p Path, folder dir, known bool) {
 // must not read what nobody asked for.
 func (r *refresher) name(ctx context.Context, p Path, folder dir, name string, known bool) {
 	child, err := p.Join(name)
-	if err != nil || ctx.Err() != nil {
+	if err != nil || !r.tree.serves(child) || ctx.Err() != nil {
 		return
 	}
 	m, err := folder.stat(name)
@@ -214,7 +214,7 @@ func (r *refresher) rescanFolder(ctx context.Context, p Path) (below []Path) {
 	}
 	for _, name := range names {
 		child, err := p.Join(name)
-		if err != nil {
+		if err != nil || !r.tree.serves(child) {
 			continue
 		}
 		if m, err := folder.stat(name); err == nil && m.isFolder() {

@@ -73,7 +73,7 @@ func New(root string, o Options) (*Tree, error) {
 			return nil, err
 		}
 	}
-	t.watch, err = watcher.New(watcher.Options{Root: name, Skip: skipReserved, Log: o.Log})
+	t.watch, err = watcher.New(watcher.Options{Root: name, Skip: t.unwatched, Log: o.Log})
 	switch {
 	case errors.Is(err, watcher.ErrTooManyWatchers):
 		o.Log.Warn("local changes are not watched: changed files are hashed by the request that asks for them", "why", err)
@@ -84,7 +84,8 @@ func New(root string, o Options) (*Tree, error) {
 	return t, nil
 }
 
-func skipReserved(rel string) bool { return isReserved(filepath.Base(rel)) }
+// unwatched says of a folder that nothing in it is served.
+func (t *Tree) unwatched(rel string) bool { return t.o.Only != "" || isReserved(filepath.Base(rel)) }
 
 // openForWriting opens the state folder and settles what a crash left.
 func (t *Tree) openForWriting() (err error) {
