@@ -29,12 +29,13 @@ func inSandbox(t *testing.T) bool {
 	return inProcess(t, &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS})
 }
 
-// inProcess is inSandbox for a test that mounts nothing.
+// inProcess is inSandbox for a test that mounts nothing. Tests in processes of their own run beside each other.
 func inProcess(t *testing.T, attributes *syscall.SysProcAttr) bool {
 	t.Helper()
 	if os.Getenv(sandboxEnv) == t.Name() {
 		return true
 	}
+	t.Parallel()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
