@@ -31,7 +31,7 @@ var (
 	ErrInUse        = errors.New("a local program is writing the file")
 	ErrUnstable     = errors.New("file keeps changing") // no still state within commitTriesMax tries
 	ErrTooManyFiles = errors.New("no file descriptors left")
-	ErrBusy         = errors.New("too many uploads at once")
+	ErrBusy         = errors.New("too much at once")
 	ErrRootGone     = errors.New("the served folder is gone")
 	ErrTorn         = errors.New("file changed while it was sent") // the body must be cut short
 )

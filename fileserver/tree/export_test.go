@@ -53,6 +53,9 @@ func (t *Tree) WaitingForSync() (n int) {
 	return n
 }
 
+// LargeFlightsMax bounds the large files that are hashed or wait for it.
+const LargeFlightsMax = largeFlightsMax
+
 // HoldLargeHashers keeps large files from being hashed until release is called.
 func (t *Tree) HoldLargeHashers() (release func()) {
 	if !t.hasher.large.TryAcquire(largeHashersMax) {

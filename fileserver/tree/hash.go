@@ -17,6 +17,7 @@ const (
 	hashTriesMax      = 3         // times a file that changes while it is hashed is hashed again
 	hashReadBytes     = 256 << 10 // bytes read at once
 	largeHashersMax   = 2         // large files hashed at once
+	largeFlightsMax   = 64        // large files hashed or waiting for it: each holds a descriptor, whoever asked
 	copyBytesMax      = 8 << 20   // a file up to this size is copied where it cannot be held still
 	writerWaitMax     = 50 * time.Millisecond
 	leasePollInterval = 5 * time.Millisecond
@@ -34,6 +35,7 @@ type hasher struct {
 
 	mu      sync.Mutex
 	flights map[hashing.Stamp]*flight // guarded by mu; states being hashed now
+	larges  int                       // guarded by mu; flights of large files
 }
 
 // flight is one reading of one state of one file.
@@ -56,7 +58,7 @@ func (x *hasher) proven(s hashing.Stamp, held bool) (hashing.Record, bool) {
 
 // hash returns the record of the file behind h in its present state, and remembers it. held says that the caller has a
 // lease on h, which it must not give back before h is closed. It waits for at most wait, while hashing goes on behind it;
-// then ok is false. read says whether this call made the file be read.
+// then ok is false. read says whether this call made the file be read. ErrBusy: too many large files wait already.
 func (x *hasher) hash(ctx context.Context, h handle, held bool, wait time.Duration) (
 	rec hashing.Record, ok, read bool, err error) {
 	timer := time.NewTimer(wait)
@@ -88,16 +90,23 @@ func (x *hasher) hash(ctx context.Context, h handle, held bool, wait time.Durati
 	}
 }
 
-// join finds the flight that reads this state of the file, or starts it.
+// join finds the flight that reads this state of the file, or starts it. Nothing bounds who may ask, so the flights of large
+// files, which last, are bounded.
 func (x *hasher) join(h handle, m meta, held bool) (f *flight, started bool, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if f = x.flights[m.stamp]; f != nil {
 		return f, false, nil
 	}
+	if m.isLarge() && x.larges >= largeFlightsMax {
+		return nil, false, fmt.Errorf("hash: %w: %d large files wait", ErrBusy, x.larges)
+	}
 	own, err := h.dup()
 	if err != nil {
 		return nil, false, err
+	}
+	if m.isLarge() {
+		x.larges++
 	}
 	f = &flight{held: held, done: make(chan struct{})}
 	if x.flights == nil {
@@ -108,18 +117,24 @@ func (x *hasher) join(h handle, m meta, held bool) (f *flight, started bool, err
 	return f, true, nil
 }
 
+// isLarge reports whether m is a file whose hashing takes long.
+func (m *meta) isLarge() bool { return m.stamp.Size > copyBytesMax }
+
 func (x *hasher) fly(f *flight, own handle, m meta, held bool) {
 	f.rec, f.err = x.readAll(own, m, held)
 	own.close()
 	x.mu.Lock()
 	delete(x.flights, m.stamp)
+	if m.isLarge() {
+		x.larges--
+	}
 	x.mu.Unlock()
 	close(f.done)
 }
 
 // readAll hashes the whole file and remembers the outcome if nothing moved meanwhile.
 func (x *hasher) readAll(h handle, m meta, held bool) (hashing.Record, error) {
-	if m.stamp.Size > copyBytesMax {
+	if m.isLarge() {
 		if err := x.awaitTurn(h, held); err != nil {
 			return hashing.Record{}, err
 		}

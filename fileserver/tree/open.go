@@ -187,7 +187,7 @@ func (t *Tree) hashInto(ctx context.Context, f *File, held bool) error {
 	if read {
 		t.stats.hashedOnRequest.Add(1)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrBusy) {
 		return err
 	}
 	if !ok {

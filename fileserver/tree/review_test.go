@@ -7,7 +7,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -90,12 +92,13 @@ func TestQueuedHashingLetsWritersIn(t *testing.T) {
 // Whoever serves one file has nothing else read, and no other folder watched.
 func TestOnlyLeavesTheRestAlone(t *testing.T) {
 	root := t.TempDir()
-	if err := errors.Join(os.MkdirAll(filepath.Join(root, "a/b/c"), 0o755), os.WriteFile(filepath.Join(root, "f"), nil, 0o644)); err != nil {
+	err := errors.Join(os.MkdirAll(filepath.Join(root, "a/b/c"), 0o755), os.WriteFile(filepath.Join(root, "f"), nil, 0o644))
+	if err != nil {
 		t.Fatal(err)
 	}
 	tr := openAt(t, root, tree.Options{Only: "f"})
 	awaitStats(t, tr, func(s tree.Stats) bool { return s.WatchedFolders > 0 })
-	err := errors.Join(os.WriteFile(filepath.Join(root, "other"), []byte("other"), 0o644),
+	err = errors.Join(os.WriteFile(filepath.Join(root, "other"), []byte("other"), 0o644),
 		os.WriteFile(filepath.Join(root, "a/b/other"), []byte("other"), 0o644),
 		os.WriteFile(filepath.Join(root, "f"), []byte("served"), 0o644))
 	if err != nil {
@@ -115,4 +118,62 @@ func awaitStats(t *testing.T, tr *tree.Tree, enough func(tree.Stats) bool) {
 			t.Fatalf("it does not come to that: %+v", tr.Stats())
 		}
 	}
+}
+
+// Readers who ask for many large files, and leave, cannot take all descriptors: what is too much to be hashed goes out without a
+// tag at once, and is not changed under a condition.
+func TestLargeFilesWaitingToBeHashedAreBounded(t *testing.T) {
+	root := t.TempDir()
+	tr := openAt(t, root, tree.Options{Write: true, HashWaitMax: time.Millisecond})
+	release := sync.OnceFunc(tr.HoldLargeHashers())
+	defer release()
+	const more = 8
+	before := descriptors(t)
+	for i := range tree.LargeFlightsMax + more {
+		name := strconv.Itoa(i)
+		if err := errors.Join(os.WriteFile(filepath.Join(root, name), nil, 0o644),
+			os.Truncate(filepath.Join(root, name), 9<<20)); err != nil {
+			t.Fatal(err)
+		}
+		f, err := tr.Open(context.Background(), at(t, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !f.Entry.Digest.IsZero() {
+			t.Fatal("the file was hashed out of turn")
+		}
+		f.Close()
+	}
+	if n := descriptors(t) - before; n > tree.LargeFlightsMax+more/2 {
+		t.Errorf("%d descriptors are held for files that nobody waits for", n)
+	}
+	last := strconv.Itoa(tree.LargeFlightsMax + more - 1)
+	err := tr.Remove(context.Background(), at(t, last), tree.Change{Guard: func(*tree.Entry) error { return nil }})
+	if !errors.Is(err, tree.ErrBusy) {
+		t.Errorf("removing a file whose tag cannot be found in time: %v", err)
+	}
+	release()
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		f, err := tr.Open(context.Background(), at(t, last))
+		if err != nil {
+			t.Fatal(err)
+		}
+		known := !f.Entry.Digest.IsZero()
+		f.Close()
+		if known {
+			break
+		}
+		if time.Since(began) > 30*time.Second {
+			t.Fatal("what was too much is never hashed")
+		}
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(open)
 }
