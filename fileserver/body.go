@@ -46,9 +46,7 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
 	b.moved += int64(n)
 	if errors.Is(err, io.EOF) {
-		b.ended = true
-		// From here on net/http itself listens on the connection for the client's leaving; no deadline may end that.
-		_ = b.conn.SetReadDeadline(time.Time{})
+		b.ended = true // and net/http has lifted the deadline, to listen for the client's leaving
 	}
 	return n, err
 }

@@ -138,6 +138,31 @@ func TestChangeWhileTheBodyArrives(t *testing.T) {
 	}
 }
 
+// TestChangeWhileTheFormArrives creates the target after the form's conditions have been asked.
+func TestChangeWhileTheFormArrives(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	conn := w.dial(t)
+	defer conn.Close()
+	head, tail := form("file/n.txt", ""), form()
+	body := strings.TrimSuffix(head, "\r\n"+tail) + strings.Repeat("x", 20_000)
+	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n%s\r\n\r\n%s", w.addr, len(body)+2+len(tail), formType, body)
+	for deadline := time.Now().Add(5 * time.Second); w.tree.Stats().StagedUploads == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the file does not arrive")
+		}
+	}
+	w.file(t, "n.txt", "one")
+	fmt.Fprintf(conn, "\r\n%s", tail)
+	a := readAnswer(t, bufio.NewReader(conn), "POST")
+	if a.status != 409 || a.header.Get("ETag") != tagOf("one") {
+		t.Errorf("status %d %v: %s", a.status, a.header, a.body)
+	}
+	if got := w.onDisk(t, "n.txt"); got != "one" {
+		t.Errorf("n.txt is %.20q", got)
+	}
+}
+
 // TestRefusalReachesABusyUploader refuses a client that sends without waiting, and reads only when it cannot send any
 // more.
 func TestRefusalReachesABusyUploader(t *testing.T) {

@@ -132,13 +132,57 @@ func TestSteadyBodyOutlastsTheIdleTime(t *testing.T) {
 	}
 }
 
+// TestSteadyReaderOutlastsTheIdleTime reads slowly, but all along, for longer than a silent reader may take.
+func TestSteadyReaderOutlastsTheIdleTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, limited(func(l *fileserver.Limits) { l.BodyIdleTimeMax = time.Second }))
+	w.file(t, "big", strings.Repeat("x", 24<<20))
+	c := w.dial(t)
+	defer c.Close()
+	fmt.Fprintf(c, "GET /big HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", w.addr)
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 23 {
+		time.Sleep(100 * time.Millisecond)
+		if _, err := io.CopyN(io.Discard, res.Body, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := io.Copy(io.Discard, res.Body); n != 1<<20 || err != nil {
+		t.Errorf("%d more bytes: %v", n, err)
+	}
+}
+
+// TestCommitOutlastsTheIdleTime has a commit wait for a local program for longer than a body may be silent. The body has
+// come, so its time is over.
+func TestCommitOutlastsTheIdleTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, limited(func(l *fileserver.Limits) {
+		l.BodyIdleTimeMax, l.HeaderTimeMax = 200*time.Millisecond, 200*time.Millisecond
+	}))
+	w.file(t, "a.txt", "one")
+	open, err := os.OpenFile(filepath.Join(w.root, "a.txt"), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(700*time.Millisecond, func() { open.Close() })
+	if a := w.ask(t, "PUT", "/a.txt", "two"); a.status != 204 {
+		t.Errorf("status %d: %s", a.status, a.body)
+	}
+}
+
 // TestRefusedBodyIsNotAwaited announces a short body, which net/http reads before it sends an answer, and never sends
 // it.
 func TestRefusedBodyIsNotAwaited(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, limited(func(l *fileserver.Limits) { l.HeaderTimeMax = 300 * time.Millisecond }))
+	c := w.dial(t)
+	defer c.Close()
 	began := time.Now()
-	a := w.ask(t, "PUT", "/a.txt", "", "Content-Length: 100", `If-Match: "x"`)
+	fmt.Fprintf(c, "PUT /a.txt HTTP/1.1\r\nHost: %s\r\nContent-Length: 100\r\nIf-Match: \"x\"\r\n\r\n", w.addr)
+	a := readAnswer(t, bufio.NewReader(c), "PUT")
 	if a.status != 412 || time.Since(began) > 3*time.Second {
 		t.Errorf("status %d after %v", a.status, time.Since(began))
 	}
@@ -321,8 +365,8 @@ func TestStopCutsRequestsThatDoNotFinish(t *testing.T) {
 	s.stop()
 	select {
 	case err := <-s.ended:
-		if err != nil {
-			t.Error(err)
+		if n := s.tree.Stats().StagedUploads; err != nil || n != 0 {
+			t.Errorf("%d uploads are under way: %v", n, err)
 		}
 	case <-time.After(5 * time.Second):
 		t.Fatal("the server does not stop")
@@ -338,6 +382,7 @@ func TestStopCutsRequestsThatDoNotFinish(t *testing.T) {
 // A stoppable is a server that the test itself ends.
 type stoppable struct {
 	addr, root string
+	tree       *tree.Tree
 	stop       context.CancelFunc
 	ended      chan error
 }
@@ -349,6 +394,7 @@ func startStoppable(t *testing.T, limits fileserver.Limits) *stoppable {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.tree = tr
 	t.Cleanup(func() { tr.Close() })
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -4,14 +4,18 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"freshet/fileserver/problem"
 	"freshet/fileserver/tree"
+	"freshet/hashing"
 )
 
 func FuzzDestination(f *testing.F) {
@@ -267,7 +271,46 @@ func TestCacheRules(t *testing.T) {
 	}
 }
 
-// oneByOne gives its bytes in pieces of a size.
+// TestValidatorsThatShareASlot asks in turns for what falls on one slot of the cache.
+func TestValidatorsThatShareASlot(t *testing.T) {
+	var c validatorCache
+	a := hashing.Sum([]byte("a"))
+	b := a
+	b[15]++
+	first, second := time.Unix(1e9, 5), time.Unix(1e9+timeSlots, 0)
+	for range 3 {
+		for _, want := range []struct {
+			digest hashing.Digest
+			size   int64
+		}{{a, 1}, {b, 1}, {a, 2}} {
+			got := c.tag(want.digest, want.size)
+			if got.etag[0] != want.digest.ETag() || got.length[0] != strconv.FormatInt(want.size, 10) {
+				t.Errorf("%v %d became %s %s", want.digest, want.size, got.etag, got.length)
+			}
+		}
+		if got := c.httpDate(first)[0]; got != "Sun, 09 Sep 2001 01:46:40 GMT" {
+			t.Errorf("%v became %s", first, got)
+		}
+		if got := c.httpDate(second)[0]; got != "Sun, 09 Sep 2001 02:03:44 GMT" {
+			t.Errorf("%v became %s", second, got)
+		}
+	}
+}
+
+// TestFailureAfterTheHeaderCuts has a handler fail when a part of its answer is out. To end the answer properly would make
+// a part of a listing look like the whole.
+func TestFailureAfterTheHeaderCuts(t *testing.T) {
+	s := New(Config{Log: slog.New(slog.DiscardHandler)})
+	r := httptest.NewRequest("GET", "/", nil)
+	defer func() {
+		if recover() != http.ErrAbortHandler {
+			t.Error("the connection would not be cut")
+		}
+	}()
+	s.fail(&reply{ResponseWriter: httptest.NewRecorder(), server: s, request: r, status: 200}, r, tree.ErrTorn)
+}
+
+// inPieces gives its bytes in pieces of a size.
 type inPieces struct {
 	r    io.Reader
 	size int
