@@ -15,7 +15,7 @@ import (
 	"freshet/hashing"
 )
 
-const tornTriesMax = 3 // times a file that changes before its first byte is sent is opened again
+const tornTriesMax = 8 // times a file that changes before its first byte is sent is opened again
 
 // get answers GET and HEAD: a file, in the order of RFC 9110 section 13.2.2, or a folder.
 func (s *Server) get(w *reply, r *http.Request, t target) error {
