@@ -17,8 +17,7 @@ func (t *Tree) Copy(ctx context.Context, from, to Path, x Transfer) (res Result,
 	}
 	for range commitTriesMax {
 		res, err = t.copyOnce(ctx, from, to, x)
-		room := errors.Is(err, ErrNoSpace) && t.makeRoom(to, false, roomForNamesBytes)
-		if !room && !errors.Is(err, ErrTorn) && !errors.Is(err, errAgain) {
+		if !errors.Is(err, ErrTorn) && !errors.Is(err, errAgain) {
 			return res, err
 		}
 	}
@@ -265,7 +264,7 @@ func (c *folderCopy) copy(source, into dir, name string, depth int) error {
 	if err != nil {
 		return err
 	}
-	if err := into.mkdir(name, newFolderMode); err != nil {
+	if err := c.withRoom(func() error { return into.mkdir(name, newFolderMode) }); err != nil {
 		return err
 	}
 	made, err := into.folder(name)
@@ -316,7 +315,7 @@ func (c *folderCopy) copyName(source, made dir, name string, depth int) error {
 		if err != nil {
 			return err
 		}
-		return made.symlink(name, text)
+		return c.withRoom(func() error { return made.symlink(name, text) })
 	case m.isFolder():
 		sub, err := source.folder(name)
 		if err != nil {
@@ -357,7 +356,11 @@ func (c *folderCopy) copyFileOnce(source, made dir, name string) error {
 		return err
 	}
 	c.bytes += counted
-	to, err := made.create(name, uint32(m.mode.Perm()))
+	to := noHandle
+	err = c.withRoom(func() (err error) {
+		to, err = made.create(name, uint32(m.mode.Perm()))
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -378,17 +381,18 @@ func (c *folderCopy) copyFileOnce(source, made dir, name string) error {
 	return syncFile(to)
 }
 
+// withRoom makes a name. When there is no space for it old versions make room.
+func (c *folderCopy) withRoom(name func() error) error {
+	return c.area.versions.withRoom(roomForNamesBytes, name)
+}
+
 // fill gives a new file size bytes of another one: by sharing its blocks where that can be had. On a full disk old versions
 // make room.
 func (c *folderCopy) fill(to, from handle, size int64, held bool) error {
 	if size == 0 || to.cloneFrom(from) == nil {
 		return nil
 	}
-	err := to.reserve(size)
-	if errors.Is(err, ErrNoSpace) && c.area.versions.makeRoom(size) {
-		err = to.reserve(size)
-	}
-	if err != nil {
+	if err := c.area.versions.withRoom(size, func() error { return to.reserve(size) }); err != nil {
 		return err
 	}
 	return c.tree.hasher.feed(writerTo{to}, from, size, held)

@@ -193,6 +193,24 @@ func TestDiskFull(t *testing.T) {
 		}
 		checkUsable(t, tr)
 	})
+	t.Run("no_inodes_for_a_folder_copy", func(t *testing.T) {
+		tr, root := open4MiB(t, "nr_inodes=60", tree.Options{VersionsBytesMax: 4 * mib})
+		if err := errors.Join(os.Mkdir(filepath.Join(root, "d"), 0o755), os.Symlink("x", filepath.Join(root, "d/l"))); err != nil {
+			t.Fatal(err)
+		}
+		for _, body := range []string{"one", "two", "three", "four", "five"} {
+			if _, err := put(t, tr, "d/file", body, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tr.SettleNow()
+		for i := 0; os.WriteFile(filepath.Join(root, fmt.Sprint("ballast", i)), nil, 0o600) == nil; i++ {
+		}
+		if _, err := tr.Copy(context.Background(), at(t, "d"), at(t, "e"), tree.Transfer{}); err != nil {
+			t.Errorf("with versions that can go: %v", err)
+		}
+		checkUsable(t, tr)
+	})
 	t.Run("on_a_mount", func(t *testing.T) {
 		tr, root := open4MiB(t, "", tree.Options{VersionsBytesMax: 4 * mib})
 		mount := mountTmpfs(t, filepath.Join(root, "m"), "size=4m,nr_inodes=40")

@@ -131,6 +131,19 @@ func TestStageBytesMax(t *testing.T) {
 	if _, err := tr.Copy(ctx, at(t, "more"), at(t, "copy"), tree.Transfer{}); err != nil {
 		t.Errorf("a copy that just fits: %v", err)
 	}
+	if _, err := put(t, tr, "more", "replaced", nil); err != nil {
+		t.Error(err)
+	}
+	tr.SettleNow()
+	kept := tr.Stats().VersionsFiles
+	for _, announced := range []bool{true, false} {
+		if err := putSized(t, tr, "more", 4*mib+1, announced); !errors.Is(err, tree.ErrNoSpace) {
+			t.Error(err)
+		}
+	}
+	if n := tr.Stats().VersionsFiles; n != kept || n == 0 {
+		t.Errorf("%d of %d versions are left by uploads that no version could have made room for", n, kept)
+	}
 	checkUsable(t, tr)
 }
 

@@ -124,6 +124,15 @@ func (v *versions) makeRoom(need int64) bool {
 	return n > 0
 }
 
+// withRoom makes an attempt, and another if the disk was full and old versions have made room for need bytes.
+func (v *versions) withRoom(need int64, attempt func() error) error {
+	err := attempt()
+	if errors.Is(err, ErrNoSpace) && v.makeRoom(need) {
+		err = attempt()
+	}
+	return err
+}
+
 func (v *versions) levels() (files int, bytes int64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
