@@ -358,7 +358,7 @@ func (t *Tree) swapBack(at place, s *Staged, why error) error {
 	t.keepAsConflict(at.dir, at.name, s.area, s.id)
 	s.id = ""
 	if err != nil && !errors.Is(err, ErrNotExist) {
-		return fmt.Errorf("%w: %w", ErrUnstable, err)
+		return fmt.Errorf("%w: %v", ErrUnstable, err)
 	}
 	return ErrUnstable
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"freshet/hashing"
 )
 
 // Copy makes to the same as from: a file byte for byte, a link by its text, a folder with all it holds unless x.Shallow. It
@@ -199,7 +201,7 @@ func (t *Tree) placeLocked(from, to Path, at place, cur *current, s *Staged, id 
 	if err := x.allows(&e, cur.entry(to.Base())); err != nil {
 		return err
 	}
-	lift := t.veil.cover(nil, []key{at.key})
+	lift := t.veil.cover([]hashing.Inode{s.mine.stamp.Inode()}, []key{at.key})
 	defer lift()
 	stage := s.area.stage
 	if cur.absent {

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"freshet/hashing"
 )
 
 // Soak makes the tests that look for rare interleavings look for longer.
@@ -62,4 +64,30 @@ func (t *Tree) HoldLargeHashers() (release func()) {
 		panic("large files are being hashed")
 	}
 	return func() { t.hasher.large.Release(largeHashersMax) }
+}
+
+// BoundQuarantine sets how many files the quarantine may hold; it must be empty.
+func (t *Tree) BoundQuarantine(filesMax int) { t.quarantine.slots = make(chan struct{}, filesMax) }
+
+// TrimVersions drops the versions that are too old at a time.
+func (t *Tree) TrimVersions(at time.Time) {
+	t.areas.each(func(a *area) { a.versions.trimNow(at) })
+}
+
+// A Record is a record with its fields in sight.
+type Record struct {
+	How               string
+	Staged, Displaced uint64
+	Digest            hashing.Digest
+	By, Path          string
+}
+
+func (r Record) String() string {
+	return record{r.How, r.Staged, r.Displaced, r.Digest, r.By, r.Path}.String()
+}
+
+// ParseRecord is parseRecord.
+func ParseRecord(text string) (Record, error) {
+	r, err := parseRecord(text)
+	return Record{r.how, r.staged, r.displaced, r.digest, r.by, r.path}, err
 }

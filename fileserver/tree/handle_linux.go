@@ -199,7 +199,7 @@ func leasesHold(h handle) bool {
 // lease asks for a read lease: nobody may open the file for writing while it is held, or rather, has to wait until it is
 // given back. h must be open for reading only.
 func (h handle) lease() leaseState {
-	if !leasesHold(h) {
+	if !leasesHold(h) || failpoint("lease") != nil {
 		return leaseNone
 	}
 	_, err := unix.FcntlInt(uintptr(h.fd), unix.F_SETLEASE, unix.F_RDLCK)

@@ -2,7 +2,9 @@ package tree
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 )
 
 // List returns the entries of the folder at p in no order, without hashing: Digest is set where it is remembered. Links are
@@ -22,7 +24,7 @@ func (t *Tree) List(ctx context.Context, p Path) (entries []Entry, err error) {
 		return nil, t.absence(err)
 	}
 	defer folder.close()
-	names, err := folder.names()
+	names, err := t.namesIn(folder)
 	if err != nil {
 		return nil, fmt.Errorf("list %q: %w", p.s, err)
 	}
@@ -35,7 +37,30 @@ func (t *Tree) List(ctx context.Context, p Path) (entries []Entry, err error) {
 			entries = append(entries, e)
 		}
 	}
-	return entries, nil
+	return entries, ctx.Err()
+}
+
+// namesIn returns the names in a folder, with those that a change has taken away and may yet put back.
+func (t *Tree) namesIn(folder dir) (names []string, err error) {
+	self, err := folder.self()
+	if err != nil {
+		return nil, err
+	}
+	for range openTriesMax {
+		undone := t.veil.undone.Load()
+		if names, err = folder.names(); err != nil {
+			return nil, err
+		}
+		for _, name := range t.veil.namesIn(self.stamp.Inode()) {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		if t.veil.undone.Load() == undone {
+			break
+		}
+	}
+	return names, nil
 }
 
 // listed describes one name of a folder, if it is to be listed.
@@ -45,7 +70,7 @@ func (t *Tree) listed(ctx context.Context, p Path, folder dir, name string) (Ent
 		return Entry{}, false
 	}
 	m, err := folder.stat(name)
-	if err == nil && t.veil.overFile(m.stamp.Inode()) != nil {
+	if errors.Is(err, ErrNotExist) || err == nil && t.veil.overFile(m.stamp.Inode()) != nil {
 		m, err = t.look(ctx, child)
 	}
 	if err != nil || m.isSpecial() {

@@ -127,6 +127,18 @@ func (v *veil) overNames() bool {
 	return len(v.names) > 0
 }
 
+// namesIn returns the names in a folder that are covered.
+func (v *veil) namesIn(folder hashing.Inode) (names []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for k := range v.names {
+		if k.folder == folder {
+			names = append(names, k.name)
+		}
+	}
+	return names
+}
+
 // overName returns what to wait for before the absence of a name may be believed, or nil.
 func (v *veil) overName(k key) <-chan struct{} {
 	v.mu.Lock()

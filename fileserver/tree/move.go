@@ -64,6 +64,7 @@ type transfer struct {
 	id       string
 	record   record // of what is displaced at to
 	entry    Entry  // the source under its new name
+	began    bool   // a name has changed: what goes wrong from here on is undone
 	late     error  // what went wrong after the move was made
 }
 
@@ -227,6 +228,10 @@ func (t *Tree) moveLocked(m *transfer, x Transfer) error {
 	} else {
 		err = t.moveOver(m)
 	}
+	if err != nil && m.began {
+		t.stats.rollbacks.Add(1)
+		t.veil.undone.Add(1)
+	}
 	if err != nil {
 		return err
 	}
@@ -263,16 +268,14 @@ func (t *Tree) moveIntoFree(m *transfer) error {
 	if err := moveTo(m.from.dir, m.from.name, m.to.dir, m.to.name); err != nil {
 		return orMoved(orTaken(err))
 	}
+	m.began = true
 	err := failpoint("move-moved")
 	if err == nil {
 		err = t.unmoved(m.to.dir, m.to.name, m.source)
 	}
-	if err == nil {
-		return nil
+	if err != nil {
+		_ = moveTo(m.to.dir, m.to.name, m.from.dir, m.from.name) // if the old name is taken, it stays under the new one
 	}
-	t.stats.rollbacks.Add(1)
-	t.veil.undone.Add(1)
-	_ = moveTo(m.to.dir, m.to.name, m.from.dir, m.from.name) // if the old name is taken, it stays under the new one
 	return err
 }
 
@@ -285,6 +288,7 @@ func (t *Tree) moveOver(m *transfer) error {
 	if err != nil {
 		return orMoved(err)
 	}
+	m.began = true
 	if err = failpoint("move-exchanged"); err == nil {
 		err = errors.Join(t.unmoved(m.to.dir, m.to.name, m.source), t.unmoved(m.from.dir, m.from.name, m.target))
 	}
@@ -292,8 +296,6 @@ func (t *Tree) moveOver(m *transfer) error {
 		err = moveTo(m.from.dir, m.from.name, m.area.stage, m.id)
 	}
 	if err != nil {
-		t.stats.rollbacks.Add(1)
-		t.veil.undone.Add(1)
 		return errors.Join(err, exchange(m.from.dir, m.from.name, m.to.dir, m.to.name))
 	}
 	_ = failpoint("move-staged")
@@ -307,6 +309,7 @@ func (t *Tree) moveByRenames(m *transfer) error {
 	if err := moveTo(m.to.dir, m.to.name, m.area.stage, spare); err != nil {
 		return orMoved(err)
 	}
+	m.began = true
 	err := failpoint("move-emptied")
 	if err == nil {
 		err = t.unmoved(m.area.stage, spare, m.target)
@@ -321,8 +324,6 @@ func (t *Tree) moveByRenames(m *transfer) error {
 		}
 		_ = moveTo(m.to.dir, m.to.name, m.from.dir, m.from.name)
 	}
-	t.stats.rollbacks.Add(1)
-	t.veil.undone.Add(1)
 	t.returnTo(m.to, m.area, spare, hashing.Inode{})
 	return err
 }

@@ -33,6 +33,7 @@ func (t *Tree) recover(a *area) error {
 	if names, err = a.stage.names(); err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
+	slices.Sort(names)
 	for _, name := range names {
 		if id, isRecord := strings.CutSuffix(name, recordSuffix); isRecord {
 			if _, err := a.stage.stat(id); errors.Is(err, ErrNotExist) {

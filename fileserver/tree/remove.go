@@ -39,6 +39,9 @@ func (t *Tree) removeOnce(ctx context.Context, p Path, c Change) error {
 		return err
 	}
 	if err = a.stage.record(id+recordSuffix, r.String()); err == nil {
+		err = failpoint("remove-recorded")
+	}
+	if err == nil {
 		unlock := t.lockFor(cur, at.key)
 		err = t.removeLocked(p, at, cur, a, id, c)
 		unlock()
@@ -79,9 +82,6 @@ func (t *Tree) removeLocked(p Path, at place, cur *current, a *area, id string, 
 	}
 	lift := t.veil.cover(nil, []key{at.key})
 	defer lift()
-	if err := failpoint("remove-recorded"); err != nil {
-		return err
-	}
 	if err := moveTo(at.dir, at.name, a.stage, id); err != nil {
 		return orMoved(err)
 	}

@@ -21,6 +21,12 @@ type world map[string]string
 
 func (w world) make(t testing.TB, root string) {
 	t.Helper()
+	if err := w.build(root); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w world) build(root string) error {
 	for _, rel := range slices.Sorted(maps.Keys(w)) {
 		name := filepath.Join(root, rel)
 		var err error
@@ -33,9 +39,10 @@ func (w world) make(t testing.TB, root string) {
 			err = os.WriteFile(name, []byte(text), 0o640)
 		}
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 	}
+	return nil
 }
 
 // A scene is one change, what is there before and after it, and what must be among the versions once it is made.
