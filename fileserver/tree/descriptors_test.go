@@ -176,7 +176,8 @@ func TestDescriptorsAreGivenBack(t *testing.T) {
 	base := t.TempDir()
 	open := openDescriptors(t)
 	for i := range 3 {
-		root, _ := build(t, filepath.Join(base, fmt.Sprint(i)), []string{"d/", "d/a=alpha", "old=old bytes", "l->d/a", "out->../outside"})
+		made := []string{"d/", "d/a=alpha", "old=old bytes", "l->d/a", "out->../outside"}
+		root, _ := build(t, filepath.Join(base, fmt.Sprint(i)), made)
 		tr, err := tree.New(root, tree.Options{Write: true})
 		if err != nil {
 			t.Fatal(err)

@@ -89,150 +89,164 @@ func TestDiskFull(t *testing.T) {
 		return
 	}
 	for _, announced := range []bool{true, false} {
-		t.Run(fmt.Sprintf("upload_announced_%v", announced), func(t *testing.T) {
-			tr, root := open4MiB(t, "", tree.Options{})
-			free := fill(t, root, 256<<10)
-			if err := putSized(t, tr, "new", mib, announced); !errors.Is(err, tree.ErrNoSpace) {
-				t.Errorf("create: %v", err)
-			}
-			if err := putSized(t, tr, "old", mib, announced); !errors.Is(err, tree.ErrNoSpace) {
-				t.Errorf("replace: %v", err)
-			}
-			checkUsable(t, tr)
-			if _, err := put(t, tr, "small", "fits", nil); err != nil {
-				t.Errorf("what fits: %v", err)
-			}
-			free()
-			if err := putSized(t, tr, "new", mib, announced); err != nil {
-				t.Errorf("once there is space: %v", err)
-			}
-		})
-		t.Run(fmt.Sprintf("versions_make_room_announced_%v", announced), func(t *testing.T) {
-			tr, _ := open4MiB(t, "", tree.Options{VersionsBytesMax: 4 * mib})
-			for range 3 {
-				if err := putSized(t, tr, "file", mib, announced); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if err := putSized(t, tr, "more", mib+mib/2, announced); !errors.Is(err, tree.ErrNoSpace) {
-				t.Errorf("while the versions are in quarantine: %v", err)
-			}
-			tr.SettleNow()
-			if s := tr.Stats(); s.VersionsFiles != 2 {
-				t.Fatalf("%d versions", s.VersionsFiles)
-			}
-			if err := putSized(t, tr, "more", mib+mib/2, announced); err != nil {
-				t.Errorf("with versions that can go: %v", err)
-			}
-			if s := tr.Stats(); s.VersionsFiles != 1 {
-				t.Errorf("%d versions are left, one had to go", s.VersionsFiles)
-			}
-			checkUsable(t, tr)
-		})
+		t.Run(fmt.Sprintf("upload_announced_%v", announced), func(t *testing.T) { fillByUpload(t, announced) })
+		t.Run(fmt.Sprintf("versions_make_room_announced_%v", announced), func(t *testing.T) { versionsMakeRoom(t, announced) })
 	}
-	t.Run("versions_do_not_go_in_vain", func(t *testing.T) {
-		tr, root := open4MiB(t, "", tree.Options{VersionsBytesMax: 4 * mib, StageBytesMax: 16 * mib})
-		for range 2 {
-			if err := putSized(t, tr, "file", mib, true); err != nil {
-				t.Fatal(err)
-			}
-		}
-		tr.SettleNow()
-		fill(t, root, 0)
-		if err := putSized(t, tr, "more", 8*mib, true); !errors.Is(err, tree.ErrNoSpace) {
-			t.Errorf("more than there can be: %v", err)
-		}
-		if s := tr.Stats(); s.VersionsFiles != 1 {
-			t.Errorf("%d versions are left", s.VersionsFiles)
-		}
-		checkUsable(t, tr)
-	})
-	t.Run("folder_copy", func(t *testing.T) {
-		tr, root := open4MiB(t, "", tree.Options{VersionsBytesMax: 4 * mib})
-		if _, err := tr.Mkdir(context.Background(), at(t, "d"), tree.Change{}); err != nil {
+	t.Run("versions_do_not_go_in_vain", versionsDoNotGoInVain)
+	t.Run("folder_copy", copyFolderOnFullDisk)
+	t.Run("no_inodes", noInodes)
+	t.Run("no_inodes_for_a_folder_copy", noInodesForFolderCopy)
+	t.Run("on_a_mount", fullMount)
+}
+
+func fillByUpload(t *testing.T, announced bool) {
+	tr, root := open4MiB(t, "", tree.Options{})
+	free := fill(t, root, 256<<10)
+	if err := putSized(t, tr, "new", mib, announced); !errors.Is(err, tree.ErrNoSpace) {
+		t.Errorf("create: %v", err)
+	}
+	if err := putSized(t, tr, "old", mib, announced); !errors.Is(err, tree.ErrNoSpace) {
+		t.Errorf("replace: %v", err)
+	}
+	checkUsable(t, tr)
+	if _, err := put(t, tr, "small", "fits", nil); err != nil {
+		t.Errorf("what fits: %v", err)
+	}
+	free()
+	if err := putSized(t, tr, "new", mib, announced); err != nil {
+		t.Errorf("once there is space: %v", err)
+	}
+}
+
+func versionsMakeRoom(t *testing.T, announced bool) {
+	tr, _ := open4MiB(t, "", tree.Options{VersionsBytesMax: 4 * mib})
+	for range 3 {
+		if err := putSized(t, tr, "file", mib, announced); err != nil {
 			t.Fatal(err)
 		}
-		for range 2 {
-			if err := putSized(t, tr, "d/file", mib, true); err != nil {
-				t.Fatal(err)
-			}
-		}
-		free := fill(t, root, 256<<10)
-		if _, err := tr.Copy(context.Background(), at(t, "d"), at(t, "e"), tree.Transfer{}); !errors.Is(err, tree.ErrNoSpace) {
-			t.Errorf("while the version is in quarantine: %v", err)
-		}
-		tr.SettleNow()
-		if _, err := tr.Copy(context.Background(), at(t, "d"), at(t, "e"), tree.Transfer{}); err != nil {
-			t.Errorf("with a version that can go: %v", err)
-		}
-		free()
-		checkUsable(t, tr)
-	})
-	t.Run("no_inodes", func(t *testing.T) {
-		tr, root := open4MiB(t, "nr_inodes=40", tree.Options{VersionsBytesMax: 4 * mib})
-		if _, err := put(t, tr, "file", "one", nil); err != nil {
+	}
+	if err := putSized(t, tr, "more", mib+mib/2, announced); !errors.Is(err, tree.ErrNoSpace) {
+		t.Errorf("while the versions are in quarantine: %v", err)
+	}
+	tr.SettleNow()
+	if s := tr.Stats(); s.VersionsFiles != 2 {
+		t.Fatalf("%d versions", s.VersionsFiles)
+	}
+	if err := putSized(t, tr, "more", mib+mib/2, announced); err != nil {
+		t.Errorf("with versions that can go: %v", err)
+	}
+	if s := tr.Stats(); s.VersionsFiles != 1 {
+		t.Errorf("%d versions are left, one had to go", s.VersionsFiles)
+	}
+	checkUsable(t, tr)
+}
+
+func versionsDoNotGoInVain(t *testing.T) {
+	tr, root := open4MiB(t, "", tree.Options{VersionsBytesMax: 4 * mib, StageBytesMax: 16 * mib})
+	for range 2 {
+		if err := putSized(t, tr, "file", mib, true); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := put(t, tr, "file", "two", nil); err != nil {
+	}
+	tr.SettleNow()
+	fill(t, root, 0)
+	if err := putSized(t, tr, "more", 8*mib, true); !errors.Is(err, tree.ErrNoSpace) {
+		t.Errorf("more than there can be: %v", err)
+	}
+	if s := tr.Stats(); s.VersionsFiles != 1 {
+		t.Errorf("%d versions are left", s.VersionsFiles)
+	}
+	checkUsable(t, tr)
+}
+
+func copyFolderOnFullDisk(t *testing.T) {
+	tr, root := open4MiB(t, "", tree.Options{VersionsBytesMax: 4 * mib})
+	if _, err := tr.Mkdir(context.Background(), at(t, "d"), tree.Change{}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := putSized(t, tr, "d/file", mib, true); err != nil {
 			t.Fatal(err)
 		}
-		for i := 0; ; i++ {
-			if err := os.WriteFile(filepath.Join(root, fmt.Sprint("ballast", i)), nil, 0o600); err != nil {
-				break
-			}
-		}
-		if _, err := put(t, tr, "new", "x", nil); !errors.Is(err, tree.ErrNoSpace) {
-			t.Errorf("create: %v", err)
-		}
-		if _, err := tr.Mkdir(context.Background(), at(t, "d"), tree.Change{}); !errors.Is(err, tree.ErrNoSpace) {
-			t.Errorf("mkdir: %v", err)
-		}
-		tr.SettleNow()
-		if _, err := put(t, tr, "new", "x", nil); err != nil {
-			t.Errorf("create with a version that can go: %v", err)
-		}
-		checkUsable(t, tr)
-	})
-	t.Run("no_inodes_for_a_folder_copy", func(t *testing.T) {
-		tr, root := open4MiB(t, "nr_inodes=60", tree.Options{VersionsBytesMax: 4 * mib})
-		if err := errors.Join(os.Mkdir(filepath.Join(root, "d"), 0o755), os.Symlink("x", filepath.Join(root, "d/l"))); err != nil {
+	}
+	free := fill(t, root, 256<<10)
+	if _, err := tr.Copy(context.Background(), at(t, "d"), at(t, "e"), tree.Transfer{}); !errors.Is(err, tree.ErrNoSpace) {
+		t.Errorf("while the version is in quarantine: %v", err)
+	}
+	tr.SettleNow()
+	if _, err := tr.Copy(context.Background(), at(t, "d"), at(t, "e"), tree.Transfer{}); err != nil {
+		t.Errorf("with a version that can go: %v", err)
+	}
+	free()
+	checkUsable(t, tr)
+}
+
+// takeInodes makes files until the filesystem has room for none.
+func takeInodes(root string) {
+	for i := 0; os.WriteFile(filepath.Join(root, fmt.Sprint("ballast", i)), nil, 0o600) == nil; i++ {
+	}
+}
+
+func noInodes(t *testing.T) {
+	tr, root := open4MiB(t, "nr_inodes=40", tree.Options{VersionsBytesMax: 4 * mib})
+	if _, err := put(t, tr, "file", "one", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := put(t, tr, "file", "two", nil); err != nil {
+		t.Fatal(err)
+	}
+	takeInodes(root)
+	if _, err := put(t, tr, "new", "x", nil); !errors.Is(err, tree.ErrNoSpace) {
+		t.Errorf("create: %v", err)
+	}
+	if _, err := tr.Mkdir(context.Background(), at(t, "d"), tree.Change{}); !errors.Is(err, tree.ErrNoSpace) {
+		t.Errorf("mkdir: %v", err)
+	}
+	tr.SettleNow()
+	if _, err := put(t, tr, "new", "x", nil); err != nil {
+		t.Errorf("create with a version that can go: %v", err)
+	}
+	checkUsable(t, tr)
+}
+
+func noInodesForFolderCopy(t *testing.T) {
+	tr, root := open4MiB(t, "nr_inodes=60", tree.Options{VersionsBytesMax: 4 * mib})
+	if err := errors.Join(os.Mkdir(filepath.Join(root, "d"), 0o755), os.Symlink("x", filepath.Join(root, "d/l"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, body := range []string{"one", "two", "three", "four", "five"} {
+		if _, err := put(t, tr, "d/file", body, nil); err != nil {
 			t.Fatal(err)
 		}
-		for _, body := range []string{"one", "two", "three", "four", "five"} {
-			if _, err := put(t, tr, "d/file", body, nil); err != nil {
-				t.Fatal(err)
-			}
+	}
+	tr.SettleNow()
+	takeInodes(root)
+	if _, err := tr.Copy(context.Background(), at(t, "d"), at(t, "e"), tree.Transfer{}); err != nil {
+		t.Errorf("with versions that can go: %v", err)
+	}
+	checkUsable(t, tr)
+}
+
+func fullMount(t *testing.T) {
+	tr, root := open4MiB(t, "", tree.Options{VersionsBytesMax: 4 * mib})
+	mount := mountTmpfs(t, filepath.Join(root, "m"), "size=4m,nr_inodes=40")
+	for range 3 {
+		if err := putSized(t, tr, "m/file", mib, true); err != nil {
+			t.Fatal(err)
 		}
-		tr.SettleNow()
-		for i := 0; os.WriteFile(filepath.Join(root, fmt.Sprint("ballast", i)), nil, 0o600) == nil; i++ {
-		}
-		if _, err := tr.Copy(context.Background(), at(t, "d"), at(t, "e"), tree.Transfer{}); err != nil {
-			t.Errorf("with versions that can go: %v", err)
-		}
-		checkUsable(t, tr)
-	})
-	t.Run("on_a_mount", func(t *testing.T) {
-		tr, root := open4MiB(t, "", tree.Options{VersionsBytesMax: 4 * mib})
-		mount := mountTmpfs(t, filepath.Join(root, "m"), "size=4m,nr_inodes=40")
-		for range 3 {
-			if err := putSized(t, tr, "m/file", mib, true); err != nil {
-				t.Fatal(err)
-			}
-		}
-		tr.SettleNow()
-		free := fill(t, mount, 0)
-		if err := putSized(t, tr, "m/more", mib/2, false); err != nil {
-			t.Errorf("with versions that can go: %v", err)
-		}
-		free()
-		for i := 0; os.WriteFile(filepath.Join(mount, fmt.Sprint("ballast", i)), nil, 0o600) == nil; i++ {
-		}
-		if _, err := tr.Mkdir(context.Background(), at(t, "m/d"), tree.Change{}); err != nil {
-			t.Errorf("a folder with versions that can go: %v", err)
-		}
-		checkUsable(t, tr)
-		checkStateFolder(t, mount)
-	})
+	}
+	tr.SettleNow()
+	free := fill(t, mount, 0)
+	if err := putSized(t, tr, "m/more", mib/2, false); err != nil {
+		t.Errorf("with versions that can go: %v", err)
+	}
+	free()
+	takeInodes(mount)
+	if _, err := tr.Mkdir(context.Background(), at(t, "m/d"), tree.Change{}); err != nil {
+		t.Errorf("a folder with versions that can go: %v", err)
+	}
+	checkUsable(t, tr)
+	checkStateFolder(t, mount)
 }
 
 func TestReadOnlyDisk(t *testing.T) {
@@ -351,7 +365,9 @@ func TestRootGone(t *testing.T) {
 			_, deep := get(t, tr, "no/such/file")
 			_, list := tr.List(context.Background(), tree.Path{})
 			_, commit := tr.Commit(context.Background(), at(t, "late"), staged, tree.Change{})
-			outcomes := map[string]error{"stat root": statRoot, "stat": stat, "open": opened, "open deep": deep, "list": list, "commit": commit}
+			outcomes := map[string]error{
+				"stat root": statRoot, "stat": stat, "open": opened, "open deep": deep, "list": list, "commit": commit,
+			}
 			maps.Insert(outcomes, eachChange(t, tr))
 			for name, err := range outcomes {
 				if !errors.Is(err, tree.ErrRootGone) {
@@ -375,14 +391,17 @@ func TestFolderChangesBeforeCommit(t *testing.T) {
 		{"renamed", func(d string) error { return os.Rename(d, d+"2") }, tree.ErrNoParent, ""},
 		{"parent_renamed", func(d string) error { return os.Rename(filepath.Dir(d), filepath.Dir(d)+"2") }, tree.ErrNoParent, ""},
 		{"replaced", func(d string) error { return errors.Join(os.Rename(d, d+"2"), os.Mkdir(d, 0o755)) }, nil, "d/e/new"},
-		{"removed_and_made_again", func(d string) error { return errors.Join(os.RemoveAll(d), os.Mkdir(d, 0o755)) }, nil, "d/e/new"},
+		{"removed_and_made_again", func(d string) error { return errors.Join(os.RemoveAll(d), os.Mkdir(d, 0o755)) },
+			nil, "d/e/new"},
 		{"became_a_file", func(d string) error { return errors.Join(os.RemoveAll(d), os.WriteFile(d, nil, 0o644)) },
 			tree.ErrNoParent, ""},
-		{"became_a_link_inside", func(d string) error { return errors.Join(os.Rename(d, d+"2"), os.Symlink("e2", d)) }, nil, "d/e2/new"},
+		{"became_a_link_inside", func(d string) error { return errors.Join(os.Rename(d, d+"2"), os.Symlink("e2", d)) },
+			nil, "d/e2/new"},
 		{"became_a_link_out", func(d string) error { return errors.Join(os.Rename(d, d+"2"), os.Symlink("../../..", d)) },
 			tree.ErrOutside, ""},
 		{"target_became_a_folder", func(d string) error { return os.Mkdir(filepath.Join(d, "new"), 0o755) }, tree.ErrIsFolder, ""},
-		{"target_appeared", func(d string) error { return os.WriteFile(filepath.Join(d, "new"), []byte("local"), 0o644) }, nil, "d/e/new"},
+		{"target_appeared", func(d string) error { return os.WriteFile(filepath.Join(d, "new"), []byte("local"), 0o644) },
+			nil, "d/e/new"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tr, root := open(t, tree.Options{Write: true})

@@ -153,7 +153,8 @@ func TestShares(t *testing.T) {
 		return
 	}
 	tr, _ := open4MiB(t, "", tree.Options{})
-	if err := putSized(t, tr, "new", 2*mib+1, true); !errors.Is(err, tree.ErrNoSpace) || !strings.Contains(err.Error(), "2097152") {
+	err := putSized(t, tr, "new", 2*mib+1, true)
+	if !errors.Is(err, tree.ErrNoSpace) || !strings.Contains(err.Error(), "2097152") {
 		t.Errorf("more than StageShareMax: %v", err)
 	}
 	for range 4 {
@@ -442,11 +443,11 @@ func TestQuarantineTimeMax(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tr.SettleAt(time.Now().Add(tree.QuarantineTimeMax - time.Second))
+	tr.Settle(time.Now().Add(tree.QuarantineTimeMax - time.Second))
 	if s := tr.Stats(); s.QuarantinedFiles != 1 || s.VersionsFiles != 0 {
 		t.Errorf("before its time: %+v", s)
 	}
-	tr.SettleAt(time.Now().Add(tree.QuarantineTimeMax + time.Second))
+	tr.Settle(time.Now().Add(tree.QuarantineTimeMax + time.Second))
 	if s := tr.Stats(); s.QuarantinedFiles != 0 || s.VersionsFiles != 1 {
 		t.Errorf("after its time: %+v", s)
 	}

@@ -339,7 +339,8 @@ func TestFolderMovedUnderChanges(t *testing.T) {
 					}
 				}
 				if i%7 == 0 {
-					if _, err = tr.Copy(ctx, at(t, name), at(t, fmt.Sprint("copy", n)), tree.Transfer{}); unexpected(err, expected...) != nil {
+					_, err = tr.Copy(ctx, at(t, name), at(t, fmt.Sprint("copy", n)), tree.Transfer{})
+					if unexpected(err, expected...) != nil {
 						t.Errorf("copy: %v", err)
 					}
 				}

@@ -47,7 +47,9 @@ func TestMountedBelow(t *testing.T) {
 			if _, err := tr.Move(ctx, at(t, "m/d-file"), at(t, "m/d/file"), tree.Transfer{}); err != nil {
 				t.Errorf("a move within the mount: %v", err)
 			}
-			for _, move := range [][2]string{{"file", "m/file"}, {"file", "m/d/file"}, {"m/d/file", "moved"}, {"m/d", "moved"}, {"spare", "m/spare"}} {
+			for _, move := range [][2]string{
+				{"file", "m/file"}, {"file", "m/d/file"}, {"m/d/file", "moved"}, {"m/d", "moved"}, {"spare", "m/spare"},
+			} {
 				before := servedState(t, root)
 				_, err := tr.Move(ctx, at(t, move[0]), at(t, move[1]), tree.Transfer{})
 				if !errors.Is(err, tree.ErrCrossDevice) {

@@ -29,7 +29,8 @@ func TestNamesAreBytes(t *testing.T) {
 	tr, root := open(t, tree.Options{Write: true})
 	names := []string{
 		" ", "a b", "  two  ", `"quoted"`, "it's", "`sh`", "#?%", "%41", "%2e%2e", "a+b&c=d;e", "line\nbreak", "\r\n\t",
-		"\u202egpj.exe", "\u2066left\u2069", "\ufeffmark", "é", "e\u0301", "文件", "🙂", "\xff\xfe", "\xc0\xae\xc0\xae", "\xed\xa0\x80",
+		"\u202egpj.exe", "\u2066left\u2069", "\ufeffmark", "é", "e\u0301", "文件", "🙂",
+		"\xff\xfe", "\xc0\xae\xc0\xae", "\xed\xa0\x80",
 		"-rf", "*", "~", "a:b", "CON", "dot.", "space ", "...", ".hidden", "<b>", "\x7f", "\x1b[31m",
 		strings.Repeat("n", 255), strings.Repeat("\xff", 255), allBytes(),
 	}

@@ -85,7 +85,8 @@ func TestPrivilegesAreNotKept(t *testing.T) {
 	if err := os.WriteFile(name, []byte("old"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	capability := []byte{1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0} // VFS_CAP_REVISION_2, cap_net_bind_service, effective
+	// VFS_CAP_REVISION_2: cap_net_bind_service is permitted and effective.
+	capability := []byte{1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 	if err := unix.Setxattr(name, "security.capability", capability, 0); err != nil {
 		t.Skipf("no capabilities on this filesystem: %v", err)
 	}

@@ -1,12 +1,7 @@
 package tree
 
-import "time"
-
 // SettleNow ends every quarantine, as Close does: what was displaced is among the versions afterwards.
 func (t *Tree) SettleNow() { t.quarantine.settleAll() }
-
-// SettleAt ends the quarantine of what could leave it at a time.
-func (t *Tree) SettleAt(now time.Time) { t.quarantine.settle(now) }
 
 // CacheBytes is what the bodies kept in memory take.
 func (t *Tree) CacheBytes() int64 {
