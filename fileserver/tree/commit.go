@@ -130,6 +130,10 @@ func (t *Tree) create(p Path, at place, s *Staged, c Change, keys []key) (Result
 	if err != nil {
 		return Result{}, err
 	}
+	if s.exposed {
+		s.exposed = false
+		t.quarantine.leave()
+	}
 	s.h.unlease()
 	if err := t.folders.sync(at.dir, at.key.folder); err != nil {
 		return Result{}, fmt.Errorf("create %q: %w", p.s, err)
@@ -214,16 +218,21 @@ func (t *Tree) replace(ctx context.Context, p Path, at place, cur *current, s *S
 	if err := s.link(r); err != nil {
 		return Result{}, err
 	}
-	if err := t.quarantine.admit(ctx); err != nil {
-		return Result{}, err
+	if !s.exposed {
+		if err := t.quarantine.admit(ctx); err != nil {
+			return Result{}, err
+		}
 	}
 	unlock := t.lock(keys...)
 	rec, err := t.replaceLocked(p, at, cur, s, c)
 	unlock()
 	if err != nil {
-		t.quarantine.leave()
+		if !s.exposed {
+			t.quarantine.leave()
+		}
 		return Result{}, err
 	}
+	s.exposed = false
 	t.quarantine.add(t.displaced(s.area, s.id, r, cur, cur.digest != rec.Digest))
 	s.id = ""
 	s.h.unlease()
@@ -235,11 +244,19 @@ func (t *Tree) replace(ctx context.Context, p Path, at place, cur *current, s *S
 }
 
 // dress gives s the owner, mode and attributes of the file it replaces, which cannot change unnoticed: the stamp that is
-// compared under the lock would move.
+// compared under the lock would move. The kernel lets only the owner of a file give a lease back, so s has none while its
+// owner changes.
 func (s *Staged) dress(cur *current) error {
+	given := s.held && cur.meta.uid != s.mine.uid
+	if given {
+		s.h.unlease()
+	}
 	changed, err := s.h.like(cur.h, cur.meta, s.mine)
 	if err != nil {
 		return err
+	}
+	if given {
+		s.held = s.h.lease() == leaseGranted
 	}
 	if !changed {
 		return nil
@@ -352,11 +369,12 @@ func (t *Tree) swapBack(at place, s *Staged, why error) error {
 	if err == nil {
 		var m meta
 		if m, err = s.area.stage.stat(s.id); err == nil && m.stamp.Inode() == s.mine.stamp.Inode() {
+			s.exposed = true
 			return why
 		}
 	}
 	t.keepAsConflict(at.dir, at.name, s.area, s.id)
-	s.id = ""
+	s.id, s.exposed = "", false
 	if err != nil && !errors.Is(err, ErrNotExist) {
 		return fmt.Errorf("%w: %v", ErrUnstable, err)
 	}

@@ -15,6 +15,7 @@ type current struct {
 	held   bool   // a read lease is held on h
 	digest hashing.Digest
 	absent bool
+	out    hashing.Stamp // as unmoved found it, before it looked at the bytes
 }
 
 func (c *current) close() {
@@ -106,6 +107,7 @@ func (t *Tree) hold(ctx context.Context, c *current, tags bool) (err error) {
 // is not.
 func (t *Tree) unmoved(d dir, name string, c *current) error {
 	m, err := d.stat(name)
+	c.out = m.stamp
 	switch {
 	case err != nil:
 		return orMoved(err)

@@ -283,11 +283,16 @@ func (d dir) up() (dir, error) {
 	return dir{fd}, nil
 }
 
+const unknownSpaceBytes = 1 << 40 // what a filesystem is taken to hold that does not say: memory without a limit, some networks
+
 // space returns the size of the folder's filesystem and what is free on it for us, in bytes.
 func (d dir) space() (size, free int64, err error) {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(d.fd, &st); err != nil {
 		return 0, 0, diskError("statfs", ".", err)
+	}
+	if st.Blocks == 0 {
+		return unknownSpaceBytes, unknownSpaceBytes, nil
 	}
 	return int64(st.Blocks) * st.Bsize, int64(st.Bavail) * st.Bsize, nil
 }

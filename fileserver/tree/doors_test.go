@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -22,16 +23,18 @@ import (
 // A request asks a Tree for one thing, an answer is what came of it. Both can be sent to a process of another user.
 type (
 	request struct {
-		Do   string // "open", "replace", "remove" or "stats"
+		Do   string // "open", "replace", "remove", "stats" or "write"
 		Name string
 		Was  hashing.Digest // what a change wants to find
 		Body []byte         // of a replacement
+		For  time.Duration  // of "write"
 	}
 	answer struct {
 		Outcome string         // "done", or why not
 		Digest  hashing.Digest // what Open said
 		Sent    hashing.Digest // what Send sent
 		Stats   tree.Stats
+		Book    book
 	}
 )
 
@@ -59,6 +62,8 @@ func answerTo(tr *tree.Tree, q request) (a answer) {
 		a, err = openWhole(ctx, tr, p)
 	case "replace":
 		err = replaceWith(ctx, tr, p, q.Body, wants)
+	case "write":
+		a.Book = writeUnderConditions(ctx, tr, p, q.For)
 	case "remove":
 		err = tr.Remove(ctx, p, tree.Change{Guard: wants})
 	}

@@ -181,10 +181,10 @@ func (h handle) reserve(size int64) error {
 	return nil
 }
 
-// leasesHold reports whether leases on h's filesystem hold against every writer: on ext4, xfs, btrfs and tmpfs they do, on
-// filesystems that others can write to from elsewhere they are local only. It is asked each time, since the number of a
+// reliable reports whether h is on a filesystem whose leases hold against every writer and whose stamps are fine: ext4, xfs,
+// btrfs and tmpfs. Where others can write from elsewhere, leases are local only. It is asked each time, since the number of a
 // device that was unmounted is given to the next.
-func leasesHold(h handle) bool {
+func (h handle) reliable() bool {
 	var st unix.Statfs_t
 	if err := eintr(func() error { return unix.Fstatfs(h.fd, &st) }); err != nil {
 		return false
@@ -199,7 +199,7 @@ func leasesHold(h handle) bool {
 // lease asks for a read lease: nobody may open the file for writing while it is held, or rather, has to wait until it is
 // given back. h must be open for reading only.
 func (h handle) lease() leaseState {
-	if !leasesHold(h) || failpoint("lease") != nil {
+	if !h.reliable() || failpoint("lease") != nil {
 		return leaseNone
 	}
 	_, err := unix.FcntlInt(uintptr(h.fd), unix.F_SETLEASE, unix.F_RDLCK)
@@ -218,13 +218,15 @@ func (h handle) leaseHeld() bool {
 	return err == nil && state == unix.F_RDLCK
 }
 
-// unlease gives the lease back; whoever waits in open(2) goes on.
-func (h handle) unlease() {
-	_, _ = unix.FcntlInt(uintptr(h.fd), unix.F_SETLEASE, unix.F_UNLCK)
+// unlease gives the lease back; whoever waits in open(2) goes on. Without CAP_LEASE only the file's owner can: for others the
+// lease ends when h is closed.
+func (h handle) unlease() bool {
+	_, err := unix.FcntlInt(uintptr(h.fd), unix.F_SETLEASE, unix.F_UNLCK)
+	return err == nil
 }
 
 // fineStamps reports whether the kernel gives a file that changes after its stamp was asked for another stamp, however soon:
-// multigrain timestamps, in Linux since 6.13 on the filesystems that leasesHold names.
+// multigrain timestamps, in Linux since 6.13 on the filesystems that reliable names.
 var fineStamps = sync.OnceValue(func() bool {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {

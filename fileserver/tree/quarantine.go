@@ -30,8 +30,8 @@ type displaced struct {
 	record record
 	h      handle // holds the lease; none for folders and links
 	held   bool
-	stamp  hashing.Stamp // after it was displaced
-	keep   bool          // false: its bytes are those that replaced it, no version is needed
+	stamp  hashing.Stamp // after it was displaced and before it was looked at
+	keep   bool          // false: its bytes are those that replaced it, or were refused: no version is needed
 	until  time.Time
 	letIn  time.Time // when a waiting writer was let in; zero: none waited
 }
@@ -47,9 +47,20 @@ func (t *Tree) displaced(a *area, id string, r record, cur *current, keep bool) 
 		d.until = time.Time{}
 		return d
 	}
-	if m, err := d.h.stat(); err == nil {
+	d.stamp = cur.out
+	if m, err := d.h.stat(); err == nil && d.held {
 		d.stamp = m.stamp
 	}
+	return d
+}
+
+// shown takes over an upload that had its target's name for a moment and was refused: a program that opened it then may save
+// to it.
+func (s *Staged) shown() *displaced {
+	d := &displaced{
+		area: s.area, id: s.id, record: s.record, h: s.h, held: s.held, until: time.Now().Add(QuarantineTimeMax),
+	}
+	d.record.digest = s.sum.Digest()
 	return d
 }
 
@@ -91,7 +102,7 @@ func (q *quarantine) add(d *displaced) {
 	q.mu.Lock()
 	q.held = append(q.held, d)
 	q.mu.Unlock()
-	if d.until.IsZero() {
+	if d.until.IsZero() || d.held && !d.h.leaseHeld() {
 		q.look()
 	}
 }
@@ -155,7 +166,8 @@ func (q *quarantine) settleAll() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, d := range q.held {
-		q.tree.release(d, d.h.ok() && q.tree.touched(d))
+		writing := d.held && !d.letIn.IsZero() && d.h.lease() == leaseBusy
+		q.tree.release(d, writing || d.h.ok() && q.tree.touched(d))
 		<-q.slots
 	}
 	q.held = nil
@@ -173,33 +185,43 @@ func (q *quarantine) judge(d *displaced, now time.Time) (changed, done bool) {
 		if d.h.leaseHeld() {
 			return false, now.After(d.until)
 		}
-		d.h.unlease()
 		d.letIn = now
-		return false, false
+		changed = !d.h.unlease() // it has another owner now: whoever waits gets in when it is closed
+		return changed, changed
 	}
 	since := now.Sub(d.letIn)
 	if since < writerLetInTime {
 		return false, false
 	}
-	switch {
-	case since > writerTimeMax:
+	if since > writerTimeMax {
 		return true, true
-	case d.h.lease() == leaseBusy:
-		return false, false
 	}
-	return q.tree.touched(d), true
+	switch d.h.lease() {
+	case leaseBusy:
+		return false, false
+	case leaseNone: // it has another owner now, so nothing can be known
+		return true, true
+	}
+	if q.tree.touched(d) {
+		return true, true
+	}
+	d.letIn = time.Time{} // whoever waited went away, or was held up on the way
+	return false, now.After(d.until)
 }
 
 // touched reports whether a displaced file has other bytes than when it was displaced. When in doubt, it has.
 func (t *Tree) touched(d *displaced) bool {
+	if d.held && d.letIn.IsZero() {
+		return !d.h.leaseHeld()
+	}
 	m, err := d.h.stat()
 	if err != nil {
 		return true
 	}
-	if m.stamp == d.stamp {
+	if m.stamp == d.stamp && certain(m.stamp) && d.h.reliable() {
 		return false
 	}
-	if d.record.digest.IsZero() || m.stamp.Size != d.stamp.Size {
+	if d.record.digest.IsZero() {
 		return true
 	}
 	sum := hashing.NewHasher()

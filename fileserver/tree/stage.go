@@ -82,6 +82,8 @@ type Staged struct {
 	expected int64  // -1: not known
 	counted  int64  // bytes counted in tree.uploads
 	id       string // its name in the stage folder, when it has one
+	record   record // what is written beside that name
+	exposed  bool   // it had its target's name for a moment; it has room in the quarantine
 	ended    bool
 	mine     meta // as of seal
 }
@@ -235,6 +237,10 @@ func (s *Staged) Discard() {
 		return
 	}
 	s.ended = true
+	if s.exposed {
+		s.tree.quarantine.add(s.shown())
+		s.h, s.id = noHandle, ""
+	}
 	s.unlink()
 	s.h.close()
 	s.h = noHandle
@@ -292,7 +298,7 @@ func (s *Staged) link(r record) error {
 		_ = s.area.stage.unlink(id + recordSuffix)
 		return err
 	}
-	s.id = id
+	s.id, s.record = id, r
 	return failpoint("commit-recorded")
 }
 
