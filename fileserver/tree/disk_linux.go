@@ -70,14 +70,17 @@ func (d *disk) openBelow(rel string, flags uint64, write bool) (int, error) {
 	return fd, nil
 }
 
-func (d *disk) openat2(rel string, how *unix.OpenHow) (int, error) {
+// openat2 looks again when a rename raced with it. EXDEV on a path in which no link is followed means that what was found
+// left the root before the kernel was done.
+func (d *disk) openat2(rel string, how *unix.OpenHow) (fd int, err error) {
 	for range racedTriesMax {
-		fd, err := unix.Openat2(d.root.fd, rel, how)
-		if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
+		fd, err = unix.Openat2(d.root.fd, rel, how)
+		left := err == unix.EXDEV && how.Resolve&unix.RESOLVE_NO_SYMLINKS != 0
+		if err != unix.EAGAIN && err != unix.EINTR && !left {
 			return fd, err
 		}
 	}
-	return -1, unix.EAGAIN
+	return -1, err
 }
 
 // inReserved reports whether fd, reached through a link, is the reserved folder or below one. A name that cannot be found

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -286,5 +287,39 @@ func testRace(t *testing.T, w site, d door, name string, do func(w site, name st
 	all.Wait()
 	if done.Load() < raceEdits {
 		t.Errorf("%s: only %d edits", name, done.Load())
+	}
+}
+
+// A name that leaves the root while it is looked up is missing, not out of bounds.
+func TestNameLeavesTheRootWhileLookedUp(t *testing.T) {
+	w := newSite(t, onDisk)
+	d := ourselves.open(t, w.root, false)
+	stop, stopped := make(chan struct{}), make(chan error)
+	go func() {
+		outside := filepath.Join(w.outside, "f")
+		err := os.WriteFile(w.path("f"), []byte("here"), 0o644)
+		for err == nil {
+			select {
+			case <-stop:
+				stopped <- err
+				return
+			default:
+				err = errors.Join(os.Rename(w.path("f"), outside), os.Rename(outside, w.path("f")))
+			}
+		}
+		stopped <- err
+	}()
+	outcomes := map[string]int{}
+	for range 20_000 {
+		outcomes[d(request{Do: "open", Name: "f"}).Outcome]++
+	}
+	close(stop)
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
+	for outcome, n := range outcomes {
+		if outcome != "done" && outcome != tree.ErrNotExist.Error() && outcome != tree.ErrTorn.Error() {
+			t.Errorf("%d times: %s", n, outcome)
+		}
 	}
 }
