@@ -80,10 +80,11 @@ func (s *Server) stateOf(f *tree.File) precond.State {
 }
 
 // setValidators sets what a 200 and its 304 have in common (RFC 9110 section 15.4.5). Without a tag nothing may be
-// kept: the file is being written right now. Last-Modified is that of a response to a request that came before the file
-// was looked at: a change in between must not be older than it.
+// kept: the file is being written right now. Date and Last-Modified are of when the request came, before the file was
+// looked at: a client may ask by either of them, and a change made while the answer waited must not be older.
 func (s *Server) setValidators(w *reply, f *tree.File, p tree.Path, state precond.State) {
 	h := w.Header()
+	h["Date"] = s.validators.httpDate(w.start)
 	if f.Entry.Digest.IsZero() {
 		h["Cache-Control"] = valueNoStore
 		return

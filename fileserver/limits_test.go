@@ -212,21 +212,11 @@ func TestReaderThatDoesNotReadIsCut(t *testing.T) {
 // come back, unless its file is small.
 func TestBodiesWaitForBuffers(t *testing.T) {
 	t.Parallel()
-	const buffers = 32
 	w := newWorldOf(t, t.TempDir(), tree.Options{BodyBytesMax: 1},
 		limited(func(l *fileserver.Limits) { l.BufferTimeMax = 100 * time.Millisecond }))
 	w.file(t, "big", strings.Repeat("x", 16<<20))
 	w.file(t, "small", "one")
-	var slow *bufio.Reader
-	for range buffers {
-		c := w.dial(t)
-		defer c.Close()
-		fmt.Fprintf(c, "GET /big HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", w.addr)
-		slow = bufio.NewReader(c)
-		if _, err := slow.Peek(1); err != nil {
-			t.Fatal(err)
-		}
-	}
+	slow := bufio.NewReader(w.holdBuffers(t, "/big")[0])
 	if a := w.ask(t, "GET", "/big", ""); a.status != 503 || a.header.Get("Retry-After") == "" {
 		t.Errorf("without a buffer: %d %v", a.status, a.header)
 	}
@@ -238,6 +228,56 @@ func TestBodiesWaitForBuffers(t *testing.T) {
 	}
 	if a := w.ask(t, "GET", "/big", ""); a.status != 200 {
 		t.Errorf("with a buffer again: %d", a.status)
+	}
+}
+
+// holdBuffers has clients begin to read a large file, as many as there are buffers in the smallest bound.
+func (w *world) holdBuffers(t *testing.T, path string) (clients []net.Conn) {
+	t.Helper()
+	const buffers = 32
+	for range buffers {
+		c := w.dial(t)
+		t.Cleanup(func() { c.Close() })
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, w.addr)
+		clients = append(clients, c)
+	}
+	for deadline := time.Now().Add(5 * time.Second); w.metric(t, "freshet_requests_under_way") != fmt.Sprint(buffers); {
+		if time.Now().After(deadline) {
+			t.Fatal("not all clients are being answered")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	time.Sleep(100 * time.Millisecond) // for the last of them to get its buffer
+	return clients
+}
+
+// TestDateOfALateAnswer has an answer wait for a buffer while its file is replaced. The client then asks by the Date of what
+// it got (RFC 9110 section 13.1.3), which must not be as new as the file that it did not get.
+func TestDateOfALateAnswer(t *testing.T) {
+	t.Parallel()
+	w := newWorldOf(t, t.TempDir(), tree.Options{BodyBytesMax: 1},
+		limited(func(l *fileserver.Limits) { l.BufferTimeMax = 10 * time.Second }))
+	w.file(t, "big", strings.Repeat("x", 16<<20))
+	w.ask(t, "HEAD", "/big", "")
+	clients := w.holdBuffers(t, "/big")
+	late := make(chan answer)
+	go func() { late <- w.ask(t, "GET", "/big", "") }()
+	time.Sleep(100 * time.Millisecond)
+	w.file(t, "new", strings.Repeat("y", 16<<20))
+	if err := os.Rename(filepath.Join(w.root, "new"), filepath.Join(w.root, "big")); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2200 * time.Millisecond)
+	for _, c := range clients {
+		c.Close()
+	}
+	got := <-late
+	if got.status != 200 {
+		t.Fatalf("status %d: %.200s", got.status, got.body)
+	}
+	now := w.ask(t, "GET", "/big", "", "If-Modified-Since: "+got.header.Get("Date"))
+	if tag := now.header.Get("ETag"); now.status == 304 && tag != got.header.Get("ETag") {
+		t.Errorf("the client has %s and is told that it has not changed; it is %s", got.header.Get("ETag"), tag)
 	}
 }
 

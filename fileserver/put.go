@@ -39,6 +39,7 @@ func (s *Server) put(w *reply, r *http.Request, t target) error {
 	if err := d.receive(staged, bodyOf(w), r); err != nil {
 		return err
 	}
+	w.Header()["Date"] = s.validators.httpDate(time.Now()) // see answerChange
 	change := tree.Change{Guard: terms.guard(), ModTime: d.modTime, By: by(r)}
 	result, err := s.tree.Commit(r.Context(), t.path, staged, change)
 	if err != nil {
@@ -51,11 +52,15 @@ func (s *Server) put(w *reply, r *http.Request, t target) error {
 	return nil
 }
 
-// answerChange tells what is at a path now: 201 if it is new, else 204.
+// answerChange tells what is at a path now: 201 if it is new, else 204. The Date is of before the change, so that nobody
+// who asks by it later is told that nothing has happened since.
 func (s *Server) answerChange(w *reply, result tree.Result) {
 	h := w.Header()
 	setSafe(h)
 	h["Cache-Control"] = valueNoStore
+	if h["Date"] == nil {
+		h["Date"] = s.validators.httpDate(w.start)
+	}
 	if e := &result.Entry; e.IsFile() && !e.Digest.IsZero() {
 		h["ETag"] = s.validators.tag(e.Digest, e.Size).etag
 	}
