@@ -136,7 +136,7 @@ func (t *Tree) absence(err error) error {
 // orGone makes of any failure that the root is gone, once it is.
 func (t *Tree) orGone(err *error) {
 	if *err != nil && !errors.Is(*err, ErrRootGone) && t.disk.gone() {
-		*err = fmt.Errorf("%w: %w", ErrRootGone, *err)
+		*err = fmt.Errorf("%w: %v", ErrRootGone, *err)
 	}
 }
 
