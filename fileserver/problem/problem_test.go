@@ -36,7 +36,7 @@ var statuses = []struct {
 	{"ErrSpecial", tree.ErrSpecial, 404, "not-found", false},
 	{"ErrOutside", tree.ErrOutside, 403, "outside", false},
 	{"ErrSame", tree.ErrSame, 403, "same", false},
-	{"ErrReadOnly", tree.ErrReadOnly, 405, "read-only", false},
+	{"ErrReadOnly", tree.ErrReadOnly, 403, "read-only-disk", false},
 	{"ErrCrossDevice", tree.ErrCrossDevice, 502, "cross-device", false},
 	{"ErrInUse", tree.ErrInUse, 423, "in-use", true},
 	{"ErrUnstable", tree.ErrUnstable, 503, "unstable", true},
@@ -56,6 +56,7 @@ var statuses = []struct {
 	{"unknown", errors.New("secret"), 500, "internal", false},
 	{"parent_before_absence", fmt.Errorf("%w: %w", tree.ErrNoParent, tree.ErrNotExist), 409, "no-parent", false},
 	{"root_before_absence", fmt.Errorf("%w: %w", tree.ErrRootGone, tree.ErrNotExist), 503, "root-gone", true},
+	{"root_before_parent", fmt.Errorf("%w: %w", tree.ErrRootGone, tree.ErrNoParent), 503, "root-gone", true},
 }
 
 func TestOf(t *testing.T) {

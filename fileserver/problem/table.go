@@ -120,6 +120,10 @@ var (
 	ReadOnly = &Kind{name: "read-only", status: http.StatusMethodNotAllowed,
 		title:  "This server only reads",
 		detail: "Nothing can be changed through this server.", next: "Start the server with --write to allow changes."}
+	ReadOnlyDisk = &Kind{name: "read-only-disk", status: http.StatusForbidden,
+		title:  "The disk cannot be written to",
+		detail: "The filesystem is mounted read-only on the server; nothing was changed.",
+		next:   "Mount it for writing on the server, then try again."}
 	CrossDevice = &Kind{name: "cross-device", status: http.StatusBadGateway,
 		title:  "The destination is on another filesystem",
 		detail: "A folder cannot be moved to another filesystem in one step.", next: "Copy it, then delete the source."}
@@ -135,7 +139,7 @@ var (
 		detail: "Too many uploads or open files at once.", next: "Try again later.", retryAfter: retryLater}
 	RootGone = &Kind{name: "root-gone", status: http.StatusServiceUnavailable,
 		title:  "The served folder is gone",
-		detail: "The folder was removed or replaced on the server.", next: "Try again when it is back.",
+		detail: "The folder was removed or replaced on the server.", next: "Start the server again when it is back.",
 		retryAfter: retryLater}
 	NoSpace = &Kind{name: "no-space", status: http.StatusInsufficientStorage,
 		title:  "The disk is full",
@@ -173,6 +177,7 @@ var table = []struct {
 	err  error
 	kind *Kind
 }{
+	{tree.ErrRootGone, RootGone}, // and with it all that is looked for
 	{tree.ErrName, Path},
 	{tree.ErrReserved, NotFound},
 	{tree.ErrNoParent, NoParent},
@@ -181,14 +186,13 @@ var table = []struct {
 	{tree.ErrSpecial, NotFound},
 	{tree.ErrOutside, Outside},
 	{tree.ErrSame, Same},
-	{tree.ErrReadOnly, ReadOnly},
+	{tree.ErrReadOnly, ReadOnlyDisk}, // a server that only reads does not ask the tree
 	{tree.ErrCrossDevice, CrossDevice},
 	{tree.ErrInUse, InUse},
 	{tree.ErrUnstable, Unstable},
 	{tree.ErrTorn, Unstable},
 	{tree.ErrTooManyFiles, Busy},
 	{tree.ErrBusy, Busy},
-	{tree.ErrRootGone, RootGone},
 	{tree.ErrNoSpace, NoSpace},
 	{tree.ErrTooLarge, TooLarge},
 	{tree.ErrUnsynced, Unsynced},
