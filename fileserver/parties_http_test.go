@@ -130,7 +130,7 @@ func (a *account) run(t *testing.T, root, gone string) {
 	}
 	editor := &localEditor{file: filepath.Join(root, partiesFile), gone: gone, account: a}
 	parties := []party{
-		{"by rename", editor.saveByRename, 10 * time.Millisecond},
+		{"by rename", editor.saveByRename, 3 * time.Millisecond},
 		{"in place", editor.saveInPlace, 10 * time.Millisecond},
 	}
 	for range namingClients {
