@@ -9,9 +9,9 @@ import (
 	"freshet/hashing"
 )
 
-// Copy makes to the same as from: a file byte for byte, a link by its text, a folder with all it holds unless x.Shallow. It
-// appears at once or not at all; what was at to becomes a version. Errors: those of Move, and ErrTorn if the source changed
-// while it was copied, which is tried again.
+// Copy makes to the same as from: a file byte for byte, a folder with all it holds unless x.Shallow, links in it by their
+// text. A link at from is followed as Open does. The copy appears at once or not at all; what was at to becomes a version.
+// Errors: those of Move, and ErrTorn if the source changed while it was copied, which is tried again.
 func (t *Tree) Copy(ctx context.Context, from, to Path, x Transfer) (res Result, err error) {
 	defer t.orGone(&err)
 	if err := t.mayTransfer(from, to); err != nil {
