@@ -192,7 +192,7 @@ func (t *Tree) remember(s *Staged) (hashing.Record, error) {
 		Stamp:     m.stamp,
 		Digest:    s.sum.Digest(),
 		Blocks:    s.sum.Blocks(),
-		Certified: s.held && s.h.leaseHeld() && certain(m.stamp),
+		Certified: s.held && s.h.leaseHeld() && s.h.certain(m.stamp),
 		Began:     s.began,
 	}
 	t.hasher.remember(m, rec)

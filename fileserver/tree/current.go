@@ -82,7 +82,7 @@ func (t *Tree) hold(ctx context.Context, c *current, tags bool) (err error) {
 	if c.meta, err = c.h.stat(); err != nil {
 		return err
 	}
-	if rec, ok := t.hasher.proven(c.meta.stamp, c.held); ok {
+	if rec, ok := t.hasher.proven(c.h, c.meta.stamp, c.held); ok {
 		c.digest = rec.Digest
 		return nil
 	}

@@ -17,8 +17,8 @@
 //   - A program that resolved a name before a swap and sleeps inside open(2) for longer than the quarantine (5 s), or that
 //     reopens a descriptor through /proc for writing later, writes into a version.
 //   - Writers below the filesystem layer (raw devices, other hosts of a network filesystem) are not seen.
-//   - Where no read lease can be had (files of another owner without CAP_LEASE, filesystems other than ext4, xfs, btrfs and
-//     tmpfs) stores through a shared mapping may move bytes under an unmoved stamp: a body never goes out under a wrong tag,
+//   - Where no read lease can be had (files of another owner without CAP_LEASE), and on filesystems other than ext4, xfs and
+//     btrfs, stores through a shared mapping may move bytes under an unmoved stamp: a body never goes out under a wrong tag,
 //     but a 304 may be answered until the page is written back.
 //   - Between a swap and its roll-back (tens of microseconds) a local program may see the refused version.
 //   - A write replaces one name of a file with several hard links; the other names keep the old content.

@@ -23,7 +23,7 @@ import (
 // A request asks a Tree for one thing, an answer is what came of it. Both can be sent to a process of another user.
 type (
 	request struct {
-		Do   string // "open", "replace", "remove", "stats" or "write"
+		Do   string // "open", "stat", "replace", "remove", "stats" or "write"
 		Name string
 		Was  hashing.Digest // what a change wants to find
 		Body []byte         // of a replacement
@@ -31,9 +31,10 @@ type (
 	}
 	answer struct {
 		Outcome string         // "done", or why not
-		Digest  hashing.Digest // what Open said
+		Digest  hashing.Digest // what Open or Stat said
 		Sent    hashing.Digest // what Send sent
 		Stats   tree.Stats
+		Process int
 		Book    book
 	}
 )
@@ -45,7 +46,7 @@ type door func(request) answer
 func answerTo(tr *tree.Tree, q request) (a answer) {
 	ctx := context.Background()
 	if q.Do == "stats" {
-		return answer{Outcome: "done", Stats: tr.Stats()}
+		return answer{Outcome: "done", Stats: tr.Stats(), Process: os.Getpid()}
 	}
 	p, err := joined(q.Name)
 	if err != nil {
@@ -60,6 +61,10 @@ func answerTo(tr *tree.Tree, q request) (a answer) {
 	switch q.Do {
 	case "open":
 		a, err = openWhole(ctx, tr, p)
+	case "stat":
+		var e tree.Entry
+		e, err = tr.Stat(ctx, p)
+		a.Digest = e.Digest
 	case "replace":
 		err = replaceWith(ctx, tr, p, q.Body, wants)
 	case "write":

@@ -181,19 +181,34 @@ func (h handle) reserve(size int64) error {
 	return nil
 }
 
-// reliable reports whether h is on a filesystem whose leases hold against every writer and whose stamps are fine: ext4, xfs,
-// btrfs and tmpfs. Where others can write from elsewhere, leases are local only. It is asked each time, since the number of a
-// device that was unmounted is given to the next.
+// reliable reports whether h is on a filesystem whose leases hold against every writer: ext4, xfs, btrfs and tmpfs. Where
+// others can write from elsewhere, leases are local only.
 func (h handle) reliable() bool {
-	var st unix.Statfs_t
-	if err := eintr(func() error { return unix.Fstatfs(h.fd, &st) }); err != nil {
-		return false
-	}
-	switch uint32(st.Type) {
+	switch h.filesystem() {
 	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.TMPFS_MAGIC:
 		return true
 	}
 	return false
+}
+
+// stampsMappings reports whether h is on a filesystem that gives a file a new stamp at the first store through a mapping.
+// tmpfs does not: it maps a page for writing when it is first read.
+func (h handle) stampsMappings() bool {
+	switch h.filesystem() {
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC:
+		return true
+	}
+	return false
+}
+
+// filesystem returns the type of h's filesystem, 0 if it cannot be had. It is asked each time, since the number of a device
+// that was unmounted is given to the next.
+func (h handle) filesystem() uint32 {
+	var st unix.Statfs_t
+	if err := eintr(func() error { return unix.Fstatfs(h.fd, &st) }); err != nil {
+		return 0
+	}
+	return uint32(st.Type)
 }
 
 // lease asks for a read lease: nobody may open the file for writing while it is held, or rather, has to wait until it is

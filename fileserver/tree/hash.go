@@ -51,9 +51,9 @@ func (x *hasher) known(s hashing.Stamp) (hashing.Record, bool) { return x.index.
 
 // proven is known for a caller that may hold a lease: what was remembered without one is then not good enough, where
 // certainty can be had.
-func (x *hasher) proven(s hashing.Stamp, held bool) (hashing.Record, bool) {
+func (x *hasher) proven(h handle, s hashing.Stamp, held bool) (hashing.Record, bool) {
 	rec, ok := x.known(s)
-	return rec, ok && (rec.Certified || !held || !certain(s))
+	return rec, ok && (rec.Certified || !held || !certain(s) && h.stampsMappings())
 }
 
 // hash returns the record of the file behind h in its present state, and remembers it. held says that the caller has a
@@ -68,7 +68,7 @@ func (x *hasher) hash(ctx context.Context, h handle, held bool, wait time.Durati
 		if err != nil {
 			return rec, false, read, err
 		}
-		if rec, ok = x.proven(m.stamp, held); ok {
+		if rec, ok = x.proven(h, m.stamp, held); ok {
 			return rec, true, read, nil
 		}
 		f, started, err := x.join(h, m, held)
@@ -153,7 +153,7 @@ func (x *hasher) readAll(h handle, m meta, held bool) (hashing.Record, error) {
 		return hashing.Record{}, errMoved
 	}
 	rec := hashing.Record{
-		Stamp: m.stamp, Digest: sum.Digest(), Blocks: sum.Blocks(), Certified: held && certain(m.stamp), Began: began,
+		Stamp: m.stamp, Digest: sum.Digest(), Blocks: sum.Blocks(), Certified: held && h.certain(m.stamp), Began: began,
 	}
 	x.remember(after, rec)
 	return rec, nil
@@ -186,6 +186,9 @@ func (x *hasher) remember(now meta, rec hashing.Record) {
 // certain reports whether s, taken under a lease, will not be given to other bytes of the same file. Whole seconds are what
 // filesystems with small inodes keep, whatever the kernel's clock.
 func certain(s hashing.Stamp) bool { return fineStamps() && s.Ctime%int64(time.Second) != 0 }
+
+// certain is so only if every store to the file moves its stamp, those through a mapping too.
+func (h handle) certain(s hashing.Stamp) bool { return certain(s) && h.stampsMappings() }
 
 // feed reads size bytes of h into sum, and stops early when a program waits to write. Errors of sum are returned.
 func (x *hasher) feed(sum io.Writer, h handle, size int64, held bool) error {

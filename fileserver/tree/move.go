@@ -341,7 +341,7 @@ func (t *Tree) moved(m *transfer) {
 	m.entry.Digest = m.source.digest
 	was, known := t.hasher.known(m.source.meta.stamp)
 	if known && m.source.held && m.source.h.leaseHeld() {
-		was.Stamp, was.Certified = now.stamp, certain(now.stamp)
+		was.Stamp, was.Certified = now.stamp, m.source.h.certain(now.stamp)
 		t.hasher.index.Put(was)
 	}
 }

@@ -218,7 +218,7 @@ func (t *Tree) touched(d *displaced) bool {
 	if err != nil {
 		return true
 	}
-	if m.stamp == d.stamp && certain(m.stamp) && d.h.reliable() {
+	if m.stamp == d.stamp && d.h.certain(m.stamp) {
 		return false
 	}
 	if d.record.digest.IsZero() {

@@ -20,26 +20,31 @@ import (
 
 // nobody serves files that are root's: it may read them and change their folders, but have no lease on them.
 var nobody = party{"as_nobody", func(t *testing.T, root string, write bool) door {
-	return openAsNobody(t, root, write, nil)
+	return openAs(t, nobodyID, nil, root, write)
 }}
 
 // keeper is nobody who may give files to other owners, and so replace files on which it can have no lease.
 var keeper = party{"as_nobody_who_may_chown", func(t *testing.T, root string, write bool) door {
-	return openAsNobody(t, root, write, []uintptr{unix.CAP_CHOWN, unix.CAP_FOWNER})
+	return openAs(t, nobodyID, []uintptr{unix.CAP_CHOWN, unix.CAP_FOWNER}, root, write)
+}}
+
+// apart is root, in a process of its own.
+var apart = party{"as_another_process", func(t *testing.T, root string, write bool) door {
+	return openAs(t, 0, nil, root, write)
 }}
 
 const (
-	nobodyID     = 65534
-	asNobodyRoot = "TREE_TEST_ROOT" // environment: the folder that TestServeAsNobody serves
+	nobodyID  = 65534
+	apartRoot = "TREE_TEST_ROOT" // environment: the folder that TestServeApart serves
 )
 
-// openAsNobody serves root from a process of nobody's until the test ends.
-func openAsNobody(t *testing.T, root string, write bool, capabilities []uintptr) door {
+// openAs serves root from a process of another user's until the test ends.
+func openAs(t *testing.T, user uint32, capabilities []uintptr, root string, write bool) door {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("only root can become somebody else")
 	}
-	asks, answers, stop := startAsNobody(t, root, capabilities)
+	asks, answers, stop := startAs(t, user, capabilities, root)
 	out, in := gob.NewEncoder(asks), gob.NewDecoder(answers)
 	var mu sync.Mutex
 	ask := func(q, a any) error {
@@ -53,11 +58,11 @@ func openAsNobody(t *testing.T, root string, write bool, capabilities []uintptr)
 	var opened string
 	if err := ask(write, &opened); err != nil || opened != "done" {
 		stop()
-		t.Fatalf("open as nobody: %v %v", opened, err)
+		t.Fatalf("open as user %d: %v %v", user, opened, err)
 	}
 	t.Cleanup(func() {
 		if err := stop(); err != nil {
-			t.Errorf("as nobody: %v", err)
+			t.Errorf("as user %d: %v", user, err)
 		}
 		checkStateFolder(t, root)
 	})
@@ -69,8 +74,8 @@ func openAsNobody(t *testing.T, root string, write bool, capabilities []uintptr)
 	}
 }
 
-// startAsNobody starts this test binary as another user, from a place where that user can read it.
-func startAsNobody(t *testing.T, root string, capabilities []uintptr) (asks, answers *os.File, stop func() error) {
+// startAs starts this test binary as another user, from a place where that user can read it.
+func startAs(t *testing.T, user uint32, capabilities []uintptr, root string) (asks, answers *os.File, stop func() error) {
 	t.Helper()
 	binary := copyOfBinary(t)
 	theirAsks, asks, err := os.Pipe()
@@ -81,18 +86,17 @@ func startAsNobody(t *testing.T, root string, capabilities []uintptr) (asks, ans
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command(binary, "-test.run=^TestServeAsNobody$")
+	c := exec.Command(binary, "-test.run=^TestServeApart$")
 	c.Dir = "/"
-	c.Env = append(os.Environ(), asNobodyRoot+"="+root)
+	c.Env = append(os.Environ(), apartRoot+"="+root)
 	c.ExtraFiles = []*os.File{theirAsks, theirAnswers}
 	c.Stdout, c.Stderr = testWriter{t}, testWriter{t}
 	c.SysProcAttr = &syscall.SysProcAttr{
-		Credential:  &syscall.Credential{Uid: nobodyID, Gid: nobodyID},
+		Credential:  &syscall.Credential{Uid: user, Gid: user},
 		AmbientCaps: capabilities,
-		Pdeathsig:   syscall.SIGKILL,
 	}
 	if err := c.Start(); err != nil {
-		t.Fatalf("start as nobody: %v", err)
+		t.Fatalf("start as user %d: %v", user, err)
 	}
 	theirAsks.Close()
 	theirAnswers.Close()
@@ -125,9 +129,9 @@ func copyOfBinary(t *testing.T) string {
 	return copied
 }
 
-// TestServeAsNobody is what openAsNobody starts: it answers requests until there are no more.
-func TestServeAsNobody(t *testing.T) {
-	root := os.Getenv(asNobodyRoot)
+// TestServeApart is what openAs starts: it answers requests until there are no more.
+func TestServeApart(t *testing.T) {
+	root := os.Getenv(apartRoot)
 	if root == "" {
 		t.Skip("started by other tests, as another user")
 	}
