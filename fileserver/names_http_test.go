@@ -1,3 +1,5 @@
+//go:build linux
+
 package fileserver_test
 
 import (
@@ -86,7 +88,8 @@ func spellings(name string) []string {
 		fmt.Fprintf(&every, "%%%02x", name[i])
 	}
 	ways := []string{tree.EscapeName(name), url.PathEscape(name), every.String()}
-	if raw := strings.IndexFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("#?%", r) }); raw < 0 {
+	mustEscape := func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("#?%", r) }
+	if !strings.ContainsFunc(name, mustEscape) {
 		ways = append(ways, name)
 	}
 	return ways
