@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -154,8 +156,9 @@ func mountTop(d dir, mount uint64) (dir, error) {
 // each calls fn for every area there is.
 func (s *areas) each(fn func(*area)) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, a := range s.all {
+	all := slices.Collect(maps.Values(s.all))
+	s.mu.Unlock()
+	for _, a := range all {
 		fn(a)
 	}
 }

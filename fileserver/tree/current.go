@@ -75,6 +75,9 @@ func orMoved(err error) error {
 func (t *Tree) hold(ctx context.Context, c *current, tags bool) (err error) {
 	switch awaitLease(ctx, c.h, InUseWaitMax) {
 	case leaseBusy:
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		return ErrInUse
 	case leaseGranted:
 		c.held = true
@@ -86,7 +89,7 @@ func (t *Tree) hold(ctx context.Context, c *current, tags bool) (err error) {
 		c.digest = rec.Digest
 		return nil
 	}
-	if c.held && !tags {
+	if c.held && !tags && c.meta.stamp.Size > copyBytesMax {
 		return nil
 	}
 	rec, ok, read, err := t.hasher.hash(ctx, c.h, c.held, changeHashWaitMax)

@@ -327,8 +327,16 @@ func (d dir) inheritAs(like dir, m meta) error {
 	return nil
 }
 
-// private undoes what the folder has inherited: nobody else may enter it, and what is made in it inherits nothing.
+// private undoes what the folder has inherited: nobody else may enter it, and what is made in it inherits nothing. A folder of
+// another user, who could change names in it, is refused.
 func (d dir) private() error {
+	own, err := d.self()
+	if err == nil && int(own.uid) != unix.Geteuid() {
+		err = fmt.Errorf("%w: it belongs to user %d", ErrPermission, own.uid)
+	}
+	if err != nil {
+		return err
+	}
 	for _, list := range []string{accessList, defaultAccessList} {
 		if (handle{d.fd}).hasAttribute(list) {
 			if err := unix.Fremovexattr(d.fd, list); err != nil {

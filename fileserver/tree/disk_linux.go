@@ -241,6 +241,7 @@ func metaOf(st *unix.Stat_t) meta {
 
 // errnoMeans maps the kernel's words to ours; what is missing here is already matched by errors.Is (ENOENT, EEXIST, EACCES).
 var errnoMeans = map[unix.Errno]error{
+	unix.EAGAIN:       ErrUnstable, // a rename raced with every look, or another program holds a write lease
 	unix.ENOTDIR:      ErrNotFolder,
 	unix.ELOOP:        ErrOutside,
 	unix.EXDEV:        ErrOutside,

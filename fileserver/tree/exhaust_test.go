@@ -93,6 +93,7 @@ func TestDiskFull(t *testing.T) {
 		t.Run(fmt.Sprintf("versions_make_room_announced_%v", announced), func(t *testing.T) { versionsMakeRoom(t, announced) })
 	}
 	t.Run("versions_do_not_go_in_vain", versionsDoNotGoInVain)
+	t.Run("versions_do_not_go_for_an_announcement", versionsOutliveAnnouncement)
 	t.Run("folder_copy", copyFolderOnFullDisk)
 	t.Run("no_inodes", noInodes)
 	t.Run("no_inodes_for_a_folder_copy", noInodesForFolderCopy)
@@ -157,6 +158,24 @@ func versionsDoNotGoInVain(t *testing.T) {
 		t.Errorf("%d versions are left", s.VersionsFiles)
 	}
 	checkUsable(t, tr)
+}
+
+func versionsOutliveAnnouncement(t *testing.T) {
+	tr, _ := open4MiB(t, "", tree.Options{VersionsBytesMax: 4 * mib})
+	for range 3 {
+		if err := putSized(t, tr, "file", mib, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tr.SettleNow()
+	s, err := tr.Stage(context.Background(), at(t, "more"), mib+mib/2)
+	if err != nil {
+		t.Fatalf("what would fit once versions went: %v", err)
+	}
+	s.Discard()
+	if s := tr.Stats(); s.VersionsFiles != 2 {
+		t.Errorf("%d versions are left of 2, for bytes that never came", s.VersionsFiles)
+	}
 }
 
 func copyFolderOnFullDisk(t *testing.T) {

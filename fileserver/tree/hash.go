@@ -14,11 +14,12 @@ import (
 )
 
 const (
-	hashTriesMax      = 3         // times a file that changes while it is hashed is hashed again
-	hashReadBytes     = 256 << 10 // bytes read at once
-	largeHashersMax   = 2         // large files hashed at once
-	largeFlightsMax   = 64        // large files hashed or waiting for it: each holds a descriptor, whoever asked
-	copyBytesMax      = 8 << 20   // a file up to this size is copied where it cannot be held still
+	hashTriesMax      = 3                // times a file that changes while it is hashed is hashed again
+	hashReadBytes     = 256 << 10        // bytes read at once
+	largeHashersMax   = 2                // large files hashed at once
+	largeFlightsMax   = 64               // large files hashed or waiting for it: each holds a descriptor, whoever asked
+	copyBytesMax      = 8 << 20          // a file up to this size is copied where it cannot be held still
+	copyWaitMax       = 10 * time.Second // how long a copy waits for memory that other answers hold
 	writerWaitMax     = 50 * time.Millisecond
 	leasePollInterval = 5 * time.Millisecond
 	turnPollInterval  = 50 * time.Millisecond // how often a file that waits to be hashed is asked for by a writer

@@ -218,7 +218,7 @@ func (f *File) reopen() error {
 // copyInto reads the file into memory and names the copy. The tag is right by construction, whatever the file does. With
 // remember it is also taken for the file's own if the file did not move; not so while a program is known to be writing.
 func (t *Tree) copyInto(ctx context.Context, f *File, remember bool) error {
-	if err := t.bodies.Acquire(ctx, f.Entry.Size); err != nil {
+	if err := t.borrow(ctx, f.Entry.Size); err != nil {
 		return err
 	}
 	f.borrowed = f.Entry.Size
@@ -248,6 +248,17 @@ func (t *Tree) copyInto(ctx context.Context, f *File, remember bool) error {
 		})
 	}
 	return nil
+}
+
+// borrow takes memory for a copy from Options.BodyBytesMax. When clients hold all of it for copyWaitMax, it is ErrBusy.
+func (t *Tree) borrow(ctx context.Context, bytes int64) error {
+	short, cancel := context.WithTimeout(ctx, copyWaitMax)
+	defer cancel()
+	err := t.bodies.Acquire(short, bytes)
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w: other answers hold the memory for bodies", ErrBusy)
+	}
+	return err
 }
 
 // cloneInto sends a large file that is being written from a reflink of it, where the filesystem has such, and else as it

@@ -238,7 +238,7 @@ func (t *Tree) release(d *displaced, changed bool) {
 	case changed:
 		t.restoreConflict(d.area, d.id, d.record)
 	case d.keep && d.area.versions.ageMax >= 0:
-		t.keepAsVersion(d.area, d.id, d.record.path)
+		t.keepAsVersion(d.area, d.id, d.record.path, false)
 	default:
 		d.area.stage.removeAll(d.id)
 		_ = d.area.stage.unlink(d.id + recordSuffix)
@@ -250,7 +250,7 @@ func (t *Tree) restoreConflict(a *area, id string, r record) {
 	at, err := t.placeOf(r)
 	if err != nil {
 		t.o.Log.Warn("a conflict copy has no folder to go to, it is kept as a version", "path", r.path, "error", err)
-		t.keepAsVersion(a, id, r.path)
+		t.keepAsVersion(a, id, r.path, true)
 		return
 	}
 	defer at.close()
@@ -284,7 +284,7 @@ func (t *Tree) keepAsConflict(folder dir, name string, a *area, id string) {
 	copyName, err := conflictTo(folder, name, a.stage, id)
 	if err != nil {
 		t.o.Log.Error("a conflict copy could not be made, it is kept as a version", "name", name, "error", err)
-		t.keepAsVersion(a, id, name)
+		t.keepAsVersion(a, id, name, true)
 		return
 	}
 	_ = failpoint("conflict-named")
@@ -306,9 +306,9 @@ func conflictTo(folder dir, name string, stage dir, id string) (copyName string,
 	return copyName, err
 }
 
-// keepAsVersion is where displaced files go that have no other place.
-func (t *Tree) keepAsVersion(a *area, id, name string) {
-	if err := a.versions.take(a.stage, id); err != nil {
+// keepAsVersion is where displaced files go. late says that it is for want of another place.
+func (t *Tree) keepAsVersion(a *area, id, name string, late bool) {
+	if err := a.versions.take(a.stage, id, late); err != nil {
 		t.o.Log.Error("a displaced file could not be moved to the versions, it is still in the stage folder",
 			"name", name, "id", id, "error", err)
 	}

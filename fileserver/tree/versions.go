@@ -53,75 +53,127 @@ func (v *versions) load() error {
 		v.kept = append(v.kept, version{name, bytes})
 		v.bytes += bytes
 	}
-	v.trim(time.Now())
+	v.remove(v.trim(time.Now()))
 	return nil
 }
 
+// lateSuffix marks what could be put nowhere else: the save of a late writer whose folder is gone, a file of unknown origin.
+// Nobody replaced it knowingly, so neither bytes nor numbers end it, only age.
+const lateSuffix = ".late"
+
+func (k version) late() bool { return strings.HasSuffix(k.id, lateSuffix) }
+
 // take moves a displaced file and its record in from the stage folder, the record first: a file whose record is not beside
-// it in the stage folder is a version on its way.
-func (v *versions) take(stage dir, id string) error {
+// it in the stage folder is a version on its way. late says that it is somebody's only copy.
+func (v *versions) take(stage dir, id string, late bool) error {
 	bytes := stage.usage(id)
-	err := moveTo(stage, id+recordSuffix, v.dir, id+recordSuffix)
+	to := id
+	if late {
+		to += lateSuffix
+	}
+	err := moveTo(stage, id+recordSuffix, v.dir, to+recordSuffix)
 	if err != nil && !errors.Is(err, ErrNotExist) {
 		return err
 	}
 	_ = failpoint("version-recorded")
-	if err := moveTo(stage, id, v.dir, id); err != nil {
+	if err := moveTo(stage, id, v.dir, to); err != nil {
 		return err
 	}
 	v.mu.Lock()
-	defer v.mu.Unlock()
-	at, _ := slices.BinarySearchFunc(v.kept, id, func(k version, id string) int { return strings.Compare(k.id, id) })
-	v.kept = slices.Insert(v.kept, at, version{id, bytes})
+	at, _ := slices.BinarySearchFunc(v.kept, to, func(k version, id string) int { return strings.Compare(k.id, id) })
+	v.kept = slices.Insert(v.kept, at, version{to, bytes})
 	v.bytes += bytes
-	v.trim(time.Now())
+	ended := v.trim(time.Now())
+	v.mu.Unlock()
+	v.remove(ended)
 	return nil
+}
+
+// expects reports whether a file was on its way in: its record is here already.
+func (v *versions) expects(id string) bool {
+	_, err := v.dir.stat(id + recordSuffix)
+	return err == nil
 }
 
 // trimNow drops what is too old.
 func (v *versions) trimNow(now time.Time) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.trim(now)
+	ended := v.trim(now)
+	v.mu.Unlock()
+	v.remove(ended)
 }
 
-// trim brings the versions within their bounds. v.mu is held.
-func (v *versions) trim(now time.Time) {
+// trim takes out of the list what is beyond the bounds, for the caller to remove once v.mu, which is held, is free again.
+func (v *versions) trim(now time.Time) (ended []version) {
+	var stay []version
 	n := 0
 	for ; n < len(v.kept); n++ {
-		made, ok := idTime(v.kept[n].id)
-		old := ok && v.ageMax != 0 && now.Sub(made) > v.ageMax
-		if !old && v.bytes <= v.bytesMax && len(v.kept)-n <= v.filesMax {
+		k := v.kept[n]
+		if v.ends(k, now, len(v.kept)-n+len(stay)) {
+			v.bytes -= k.bytes
+			ended = append(ended, k)
+			continue
+		}
+		if !k.late() {
 			break
 		}
-		v.drop(n)
+		stay = append(stay, k)
 	}
-	v.kept = slices.Delete(v.kept, 0, n)
+	v.kept = slices.Replace(v.kept, 0, n, stay...)
+	return ended
 }
 
-// drop removes the version at index i from disk. v.mu is held.
-func (v *versions) drop(i int) {
-	v.dir.removeAll(v.kept[i].id)
-	_ = v.dir.unlink(v.kept[i].id + recordSuffix)
-	v.bytes -= v.kept[i].bytes
+// ends reports whether k goes, when it is the oldest of files that could.
+func (v *versions) ends(k version, now time.Time, files int) bool {
+	made, ok := idTime(k.id)
+	age := now.Sub(made)
+	if k.late() {
+		return ok && age > max(v.ageMax, VersionsAgeMax)
+	}
+	return ok && v.ageMax != 0 && age > v.ageMax || v.bytes > v.bytesMax || files > v.filesMax
+}
+
+// remove takes versions from the disk that are out of the list already.
+func (v *versions) remove(ended []version) {
+	for _, k := range ended {
+		v.dir.removeAll(k.id)
+		_ = v.dir.unlink(k.id + recordSuffix)
+	}
 }
 
 // makeRoom drops the oldest versions until need bytes are free, at least one, and reports whether any went. None goes in
 // vain: when all of them would not be enough.
 func (v *versions) makeRoom(need int64) bool {
+	ended := v.giveUp(need)
+	v.remove(ended)
+	return len(ended) > 0
+}
+
+func (v *versions) giveUp(need int64) (ended []version) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	_, free, err := v.dir.space()
 	if err != nil || free+v.bytes < need {
-		return false
+		return nil
 	}
-	n := 0
-	for ; n < len(v.kept) && (n == 0 || free < need); n++ {
-		free += v.kept[n].bytes
-		v.drop(n)
-	}
-	v.kept = slices.Delete(v.kept, 0, n)
-	return n > 0
+	v.kept = slices.DeleteFunc(v.kept, func(k version) bool {
+		if k.late() || len(ended) > 0 && free >= need {
+			return false
+		}
+		free += k.bytes
+		v.bytes -= k.bytes
+		ended = append(ended, k)
+		return true
+	})
+	return ended
+}
+
+// couldHold reports whether need bytes would find room if every version went.
+func (v *versions) couldHold(need int64) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	_, free, err := v.dir.space()
+	return err == nil && free+v.bytes >= need
 }
 
 // withRoom makes an attempt, and another if the disk was full and old versions have made room for need bytes.

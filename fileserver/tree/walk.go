@@ -31,7 +31,16 @@ func (d dir) removeBelow(name string, depth int) {
 	_ = d.rmdir(name)
 }
 
-// eachBelow calls fn for each name in the folder called name, which m describes; nothing if it is no folder.
+// onMountOf reports whether no filesystem is mounted between d and a folder in it, so that what is mounted inside a
+// displaced folder is neither counted nor removed with it.
+func (d dir) onMountOf(parent dir) bool {
+	mine, err1 := d.mount()
+	theirs, err2 := parent.mount()
+	return err1 == nil && err2 == nil && mine == theirs
+}
+
+// eachBelow calls fn for each name in the folder called name, which m describes; nothing if it is no folder, or another
+// filesystem.
 func (d dir) eachBelow(name string, m meta, depth int, fn func(sub dir, child string)) {
 	if !m.isFolder() || depth == 0 {
 		return
@@ -41,6 +50,9 @@ func (d dir) eachBelow(name string, m meta, depth int, fn func(sub dir, child st
 		return
 	}
 	defer sub.close()
+	if !sub.onMountOf(d) {
+		return
+	}
 	names, err := sub.names()
 	if err != nil {
 		return
