@@ -5,6 +5,7 @@ package tree_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -173,7 +174,7 @@ func until(hit int, play func(step string) error, work func() error) (said strin
 }
 
 // noSteps are calls of the kernel that a test can let fail. To die there is to die at the step before.
-var noSteps = []string{"exchange", "rename", "lease"}
+var noSteps = []string{"exchange", "rename", "record", "lease"}
 
 // TestCrashAtEveryStep kills the process at each step of each change, in turn, and then also at each step of the recovery.
 // What is found afterwards is the old world or the new one, and the new one if the change was acknowledged.
@@ -384,7 +385,7 @@ func versionsIn(root string) (versions []string, err error) {
 			}
 			continue
 		}
-		text, err := os.Readlink(name + ".r")
+		text, err := recordText(name + ".r")
 		if err != nil {
 			return nil, fmt.Errorf("a version without a record: %w", err)
 		}
@@ -396,6 +397,16 @@ func versionsIn(root string) (versions []string, err error) {
 	}
 	slices.Sort(versions)
 	return versions, nil
+}
+
+// recordText reads a record: the text of a link, or of a file where that is bounded.
+func recordText(name string) (string, error) {
+	text, err := os.Readlink(name)
+	if errors.Is(err, syscall.EINVAL) {
+		b, err := os.ReadFile(name)
+		return string(b), err
+	}
+	return text, err
 }
 
 // failpointsInSource returns the steps that the package names, and in which file.

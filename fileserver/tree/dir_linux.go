@@ -101,7 +101,10 @@ func (d dir) rmdir(name string) error {
 // record writes a short text under a new name, in one step: as the text of a link that leads nowhere, which a journalling
 // filesystem orders with the renames that follow.
 func (d dir) record(name, text string) error {
-	err := d.symlink(name, text)
+	err := failpoint("record")
+	if err == nil {
+		err = d.symlink(name, text)
+	}
 	if errors.Is(err, ErrName) { // xfs and ext4 with small blocks bound the text by 1 KiB
 		return d.recordFile(name, text)
 	}
@@ -114,6 +117,7 @@ func (d dir) recordFile(name, text string) error {
 		return err
 	}
 	defer h.close()
+	_ = failpoint("record-created")
 	if _, err = h.write([]byte(text)); err == nil {
 		err = h.sync()
 	}

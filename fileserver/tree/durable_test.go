@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -122,6 +123,41 @@ func TestOrderOfSteps(t *testing.T) {
 	}
 }
 
+// TestFolderNotSynced lets no folder be synced. Every change says so, whatever folder it is.
+func TestFolderNotSynced(t *testing.T) {
+	for i := range scenes {
+		s := &scenes[i]
+		folders := 1
+		if strings.Contains(s.name, "across_folders") || s.name == "move_folder" {
+			folders = 2
+		}
+		for fails := 1; fails <= folders; fails++ {
+			root := memoryDir(t)
+			s.before.make(t, root)
+			tr := newTree(t, root, tree.Options{})
+			synced, play := 0, s.player(root, plain)
+			tree.SetFailpoint(t, func(step string) error {
+				if step != "sync-folder" || strings.HasPrefix(s.name, "copy_folder") && !placed(root, s) {
+					return play(step)
+				}
+				if synced++; synced == fails {
+					return unix.EIO
+				}
+				return nil
+			})
+			if err := s.change(tr); !errors.Is(err, tree.ErrUnsynced) {
+				t.Errorf("%s: folder %d was not synced, the change says %v", s.name, fails, err)
+			}
+		}
+	}
+}
+
+// placed reports whether a copy has got its name.
+func placed(root string, s *scene) bool {
+	found, err := look(root)
+	return err == nil && maps.Equal(found, s.after)
+}
+
 // newTree makes a tree that is not run, for writing, and closes it when the test ends.
 func newTree(t testing.TB, root string, o tree.Options) *tree.Tree {
 	t.Helper()
@@ -198,8 +234,13 @@ func TestGroupCommit(t *testing.T) {
 	if err := <-returned; err != nil {
 		t.Fatal(err)
 	}
-	if n := <-began; n != 2 || len(returned) > 0 {
-		t.Errorf("before sync %d began, %d changes had returned that came after the first one", n, len(returned))
+	select {
+	case n := <-began:
+		if n != 2 || len(returned) > 0 {
+			t.Errorf("before sync %d began, %d changes had returned that came after the first one", n, len(returned))
+		}
+	case err := <-returned:
+		t.Fatalf("a change returned before the sync that it needs began: %v", err)
 	}
 	goOn <- struct{}{}
 	for range others {

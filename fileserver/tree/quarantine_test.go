@@ -72,7 +72,7 @@ func TestQuarantine(t *testing.T) {
 	})
 	t.Run("identical_bytes_leave_no_version", func(t *testing.T) {
 		r, _ := replaced(t, tree.Options{})
-		if _, err := put(t, r.tree, "a", "new", nil); err != nil {
+		if _, err := put(t, r.tree, "a", "new", anything); err != nil {
 			t.Error(err)
 		}
 		r.tree.Settle(time.Now().Add(time.Minute))

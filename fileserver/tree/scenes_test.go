@@ -66,7 +66,7 @@ type scene struct {
 const (
 	plain   = "exchange"         // ext4, xfs, btrfs, tmpfs: two names can be exchanged
 	gap     = "no_exchange"      // names cannot be exchanged
-	byLinks = "no_rename_to_new" // NFS: nor can a file be renamed without replacing what has the name
+	byLinks = "no_rename_to_new" // NFS: nor can a file be renamed without replacing; and texts of links are bounded
 )
 
 func (s *scene) modes() []string {
@@ -85,6 +85,9 @@ func (s *scene) player(root, mode string) func(step string) error {
 	return func(step string) error {
 		if step == "exchange" && mode != plain || step == "rename" && mode == byLinks {
 			return unix.EINVAL
+		}
+		if step == "record" && mode == byLinks {
+			return tree.ErrName
 		}
 		if played || step != s.at {
 			return nil

@@ -19,7 +19,7 @@ import (
 func rewrite(t *testing.T, tr *tree.Tree, bodies ...string) {
 	t.Helper()
 	for _, b := range bodies {
-		if _, err := put(t, tr, "a", b, nil); err != nil {
+		if _, err := put(t, tr, "a", b, anything); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -171,7 +171,7 @@ func TestVersionRecord(t *testing.T) {
 	root := memoryDir(t)
 	tr := newTree(t, root, tree.Options{})
 	rewrite(t, tr, "one", "two")
-	if err := tr.Remove(context.Background(), pathOf("a"), tree.Change{By: "http 192.0.2.7"}); err != nil {
+	if err := tr.Remove(context.Background(), pathOf("a"), tree.Change{Guard: anything, By: "http 192.0.2.7"}); err != nil {
 		t.Fatal(err)
 	}
 	tr.Settle(time.Now().Add(time.Minute))
