@@ -19,6 +19,7 @@ const (
 
 // Limits that are not set.
 const (
+	connectionsShare  = 2       // one of so many file descriptors may be a connection, whatever ConnectionsMax says
 	formFieldsMax     = 16      // fields of a form that are not files
 	formFieldBytesMax = 4 << 10 // bytes of one of them
 	formFilesMax      = 1000    // files in one form

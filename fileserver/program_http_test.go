@@ -186,7 +186,7 @@ func testNoDescriptors(t *testing.T, bin string) {
 		c.Close()
 	}
 	if a := readAnswer(t, bufio.NewReader(late), "GET"); a.status != 200 {
-		t.Errorf("a connection that had to wait: %d %s", a.status, a.body)
+		expectProblem(t, "a connection beyond the limit", a, 503, "connections")
 	}
 	if a := askFirst(get); a.status != 200 {
 		t.Errorf("afterwards: %d %s", a.status, a.body)

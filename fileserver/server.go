@@ -75,6 +75,7 @@ func New(c Config) *Server {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	s.limits.ConnectionsMax = min(s.limits.ConnectionsMax, max(1, tree.DescriptorsMax()/connectionsShare))
 	s.echo = s.routes()
 	return s
 }
@@ -90,6 +91,9 @@ func (s *Server) serveHTTP(inner http.ResponseWriter, r *http.Request) {
 	*w = reply{ResponseWriter: inner, server: s, request: r, start: now, moved: now}
 	s.traffic.underWay.Add(1)
 	defer s.finish(w)
+	if emptyPath := r.URL.Path == "" && r.URL.Host != ""; emptyPath && r.Method != http.MethodOptions {
+		r.URL.Path = "/" // "GET http://host" (RFC 9110 section 4.2.3)
+	}
 	if !strings.HasPrefix(r.URL.Path, "/") {
 		s.pathless(w, r)
 		return

@@ -96,7 +96,7 @@ func settings(c *config) []setting {
 		{"versions-files", false, &c.VersionsFiles, "kept files"},
 		{"hash-wait", false, span{&c.HashWait, false}, "how long a request waits for a tag before it is answered without"},
 
-		{"connections", false, &c.Connections, "connections at once"},
+		{"connections", false, &c.Connections, "connections at once; half of the open files at most"},
 		{"header-bytes", false, &c.HeaderBytes, "a request's line and header"},
 		{"header-time", false, span{&c.HeaderTime, false}, "for a header to arrive"},
 		{"body-idle-time", false, span{&c.BodyIdleTime, false}, "in which a body, in or out, must move by body-progress"},

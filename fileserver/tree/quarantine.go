@@ -78,6 +78,10 @@ func newQuarantine(t *Tree) *quarantine {
 	return &quarantine{tree: t, slots: make(chan struct{}, quarantineFilesMax()), wake: make(chan struct{}, 1)}
 }
 
+// DescriptorsMax is how many files the process may have open. A quarter of them may be displaced files that are watched for
+// late writers.
+func DescriptorsMax() int { return descriptorsMax() }
+
 // quarantineFilesMax is a quarter of the descriptors that the process may have.
 func quarantineFilesMax() int { return max(16, descriptorsMax()/quarantineShare) }
 
