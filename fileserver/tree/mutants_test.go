@@ -203,12 +203,12 @@ var mutants = []mutant{
 	},
 	{
 		"version_without_record", "versions.go",
-		"err := moveTo(stage, id+recordSuffix, v.dir, id+recordSuffix)",
-		"err := error(nil)\n\tif !woken() {\nerr = moveTo(stage, id+recordSuffix, v.dir, id+recordSuffix)\n}", "TestVersionRecord",
+		"err := moveTo(stage, id+recordSuffix, v.dir, to+recordSuffix)",
+		"err := error(nil)\n\tif !woken() {\nerr = moveTo(stage, id+recordSuffix, v.dir, to+recordSuffix)\n}", "TestVersionRecord",
 	},
 	{
 		"versions_unbounded", "versions.go",
-		"len(v.kept)-n <= v.filesMax {",
-		"(woken() || len(v.kept)-n <= v.filesMax) {", "TestVersionsAreBounded",
+		"|| files > v.filesMax",
+		"|| files > v.filesMax && !woken()", "TestVersionsAreBounded",
 	},
 }

@@ -241,7 +241,10 @@ func TestRaces(t *testing.T) {
 }
 
 func (race *race) run(t *testing.T, mode string) {
-	r := &racing{t: t, race: race, mode: mode, root: memoryDir(t), acted: map[string]bool{}}
+	r := &racing{t: t, mode: mode, root: memoryDir(t), acted: map[string]bool{}}
+	own := *race
+	own.rogue = maps.Clone(race.rogue) // an act may add others
+	r.race = &own
 	race.before.make(t, r.root)
 	r.tree = newTree(t, r.root, tree.Options{})
 	tree.SetFailpoint(t, r.step)
