@@ -22,9 +22,13 @@ func probeSystem(root string) []Finding {
 	var st unix.Statfs_t
 	if err := unix.Statfs(root, &st); err == nil {
 		name := filesystemNames[uint32(st.Type)]
-		known := name == "ext4" || name == "xfs" || name == "btrfs" || name == "tmpfs"
+		known := name == "ext4" || name == "xfs" || name == "btrfs"
 		detail := name + ": stamps and leases here are known to hold"
-		if !known {
+		switch {
+		case name == "tmpfs":
+			detail = "tmpfs: leases hold, but stores through a mapping move no stamp: a digest is trusted only when the file has " +
+				"been still for 2 s"
+		case !known:
 			detail = fmt.Sprintf("%s (type %#x): a digest is trusted only when the file has been still for 2 s", orUnknown(name), uint32(st.Type))
 		}
 		findings = append(findings, Finding{"filesystem", known, detail})
