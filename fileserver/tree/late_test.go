@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,20 +31,31 @@ func TestLateSavesAreKept(t *testing.T) {
 		{"to_a_file_being_removed", "remove-moved", "displaced", "", errRefused.Error()},
 		{"to_an_upload_that_is_refused", "commit-exchanged", "upload", "new", errRefused.Error()},
 	}
-	for _, kind := range []string{onDisk, onRamfs} {
+	sites := []struct {
+		name, kind string
+		leases     bool
+	}{
+		{"leases", onDisk, true},
+		{"no_leases", onDisk, false},
+		{"no_leases_nor_stamps", onRamfs, false},
+	}
+	for _, at := range sites {
 		for _, tt := range tests {
-			t.Run(kind+"/"+tt.name, func(t *testing.T) {
-				w := newSite(t, kind)
+			t.Run(at.name+"/"+tt.name, func(t *testing.T) {
+				w := newSite(t, at.kind)
 				if err := os.WriteFile(w.path("f.txt"), []byte(old), 0o644); err != nil {
 					t.Fatal(err)
 				}
 				t.Run("change", func(t *testing.T) { // everything is settled when this ends
 					d := ourselves.open(t, w.root, true)
+					var once sync.Once
 					saved := make(chan error, 1)
 					tree.SetFailpoint(t, func(step string) error {
 						if step == tt.step {
-							tree.SetFailpoint(t, func(string) error { return nil })
-							saveLate(t, w, tt.file, late, saved)
+							once.Do(func() { saveLate(t, w, tt.file, late, saved) })
+						}
+						if step == "lease" && !at.leases {
+							return errRefused
 						}
 						return nil
 					})
@@ -52,7 +64,7 @@ func TestLateSavesAreKept(t *testing.T) {
 						q.Do = "remove"
 					}
 					if got := d(q).Outcome; got != tt.want {
-						t.Errorf("the change: %s, want %s", got, tt.want)
+						t.Fatalf("the change: %s, want %s", got, tt.want)
 					}
 					if err := <-saved; err != nil {
 						t.Error(err)

@@ -135,6 +135,39 @@ func testMappedLarge(t *testing.T, w site, d door) {
 	d.tag(t, w, "large")
 }
 
+// On tmpfs a program that reads a page before it stores to it moves no stamp, even with a new mapping. A change that names the
+// bytes before the store is refused all the same, since it reads them again under its lease.
+func TestMappingOnTmpfs(t *testing.T) {
+	t.Parallel()
+	w := newSite(t, onTmpfs)
+	d := ourselves.open(t, w.root, true)
+	was := map[string]hashing.Digest{}
+	for size, bytes := range editSizes {
+		if err := os.WriteFile(w.path(size), bodyOf("old", bytes), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(time.Duration(hashing.RacyNanos) + 100*time.Millisecond)
+	for size, bytes := range editSizes {
+		was[size] = d.tag(t, w, size)
+		if err := readAndStoreMapped(w.path(size), bodyOf("new", bytes)); err != nil {
+			t.Fatal(err)
+		}
+		if a := d(request{Do: "open", Name: size}); a.Outcome == "done" && a.Sent != a.Digest {
+			t.Errorf("%s: sent as %s under the tag %s", size, a.Sent, a.Digest)
+		}
+		for _, change := range []string{"replace", "remove"} {
+			if got := d(request{Do: change, Name: size, Was: was[size]}).Outcome; got != errRefused.Error() {
+				t.Errorf("%s: %s the version before the store: %s", size, change, got)
+			}
+		}
+		now := hashing.Sum(bodyOf("new", bytes))
+		if got := d(request{Do: "replace", Name: size, Was: now, Body: []byte("seen")}).Outcome; got != "done" {
+			t.Errorf("%s: replacing the version after the store: %s", size, got)
+		}
+	}
+}
+
 // Where no lease can be had, stores through an old mapping may be missed by who compares tags, but bytes never go out under a
 // tag that is not theirs.
 func TestMappingWithoutLease(t *testing.T) {

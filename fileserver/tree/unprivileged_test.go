@@ -107,6 +107,8 @@ func startAs(t *testing.T, user uint32, capabilities []uintptr, root string) (as
 	}
 }
 
+// copyOfBinary has another program copy, since a file that this process has open for writing may not be executed, and every
+// process that it starts has it open too for a moment.
 func copyOfBinary(t *testing.T) string {
 	t.Helper()
 	self, err := os.Executable()
@@ -118,13 +120,10 @@ func copyOfBinary(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(folder) })
-	binary, err := os.ReadFile(self)
-	if err != nil {
-		t.Fatal(err)
-	}
 	copied := filepath.Join(folder, "test")
-	if err := errors.Join(os.Chmod(folder, 0o755), os.WriteFile(copied, binary, 0o755)); err != nil {
-		t.Fatal(err)
+	out, err := exec.Command("cp", self, copied).CombinedOutput()
+	if err := errors.Join(err, os.Chmod(folder, 0o755), os.Chmod(copied, 0o755)); err != nil {
+		t.Fatalf("copy the test binary: %v: %s", err, out)
 	}
 	return copied
 }
