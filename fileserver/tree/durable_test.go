@@ -23,7 +23,7 @@ import (
 func TestFailureAtEveryStep(t *testing.T) {
 	for i := range scenes {
 		s := &scenes[i]
-		if s.late != nil {
+		if s.late != nil || s.undone {
 			continue
 		}
 		for _, mode := range s.modes() {
@@ -127,6 +127,9 @@ func TestOrderOfSteps(t *testing.T) {
 func TestFolderNotSynced(t *testing.T) {
 	for i := range scenes {
 		s := &scenes[i]
+		if s.undone {
+			continue
+		}
 		folders := 1
 		if strings.Contains(s.name, "across_folders") || s.name == "move_folder" {
 			folders = 2

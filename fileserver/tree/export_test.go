@@ -39,6 +39,9 @@ func HookFailpoint(fn func(step string) error) {
 	hook.Store(&fn)
 }
 
+// Step is a step of a test's own among those of the change under way.
+func Step(step string) error { return failpoint(step) }
+
 // Unwatch gives back the watch queue of a tree that is not run: the user has few.
 func (t *Tree) Unwatch() { _ = t.watch.Close() }
 

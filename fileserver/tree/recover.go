@@ -124,6 +124,16 @@ func (t *Tree) recoverSpare(a *area, id string) error {
 	at, err := t.placeOf(r)
 	if err == nil {
 		defer at.close()
+	}
+	if m, statErr := a.stage.stat(spare); statErr == nil && m.stamp.Ino == r.staged {
+		// The change was being undone: the upload had come out of the name again, and what it had displaced goes back.
+		if err == nil {
+			_ = moveTo(a.stage, id, at.dir, at.name)
+		}
+		a.stage.removeAll(spare)
+		return nil
+	}
+	if err == nil {
 		if moveTo(a.stage, spare, at.dir, at.name) == nil {
 			return nil
 		}

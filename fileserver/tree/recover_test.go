@@ -158,6 +158,17 @@ func TestRecovery(t *testing.T) {
 			versions: []string{"old"},
 		},
 		{
+			name:  "an_upload_that_came_out_again_before_what_it_had_displaced_went_back",
+			stage: world{id1 + ".old": "new", id1: "third", id1 + ".r": "-> 1 replaced {stage/" + id1 + ".old} 1 - - a"},
+			after: world{"a": "third"},
+		},
+		{
+			name:  "an_upload_that_came_out_again_and_another_program_took_the_name",
+			tree:  world{"a": "fourth"},
+			stage: world{id1 + ".old": "new", id1: "third", id1 + ".r": "-> 1 replaced {stage/" + id1 + ".old} 1 - - a"},
+			after: world{"a": "fourth", "a (conflict)": "third"},
+		},
+		{
 			name:  "a_file_that_still_has_its_name",
 			tree:  world{"a": "old"},
 			links: world{id1: "a"},

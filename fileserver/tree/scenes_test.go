@@ -4,6 +4,8 @@ package tree_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -58,6 +60,8 @@ type scene struct {
 	at        string
 	meanwhile func(root string) error
 	between   world
+	undone    bool  // the change is refused in the end, after it was made
+	halfway   world // what a crash may leave before it is undone
 	// late is what is left if a program that had the displaced file open writes "late" into it after the crash.
 	late world
 }
@@ -284,6 +288,46 @@ var scenes = []scene{
 		change:    copies("d", "e"),
 	},
 	{
+		name:      "replace_is_undone",
+		before:    world{"a": "old"},
+		at:        "guard",
+		meanwhile: savesThere("a"),
+		between:   world{"a": "rogue"},
+		halfway:   world{"a": "new", "a (conflict)": "rogue"},
+		undone:    true,
+		after:     world{"a": "rogue"},
+		exchanges: true,
+		change:    refused(commits("a", "new", steps(ifMatch("old")))),
+	},
+	{
+		name:      "remove_is_undone",
+		before:    world{"a": "old"},
+		at:        "guard",
+		meanwhile: savesThere("a"),
+		between:   world{"a": "rogue"},
+		undone:    true,
+		after:     world{"a": "rogue"},
+		change: refused(func(tr *tree.Tree) error {
+			return tr.Remove(context.Background(), pathOf("a"), tree.Change{Guard: steps(ifMatch("old"))})
+		}),
+	},
+	{
+		name:      "move_is_undone",
+		before:    world{"a": "one", "b": "old"},
+		at:        "guard",
+		meanwhile: savesThere("b"),
+		between:   world{"a": "one", "b": "rogue"},
+		halfway:   world{"a": "rogue", "b": "one"},
+		undone:    true,
+		after:     world{"a": "one", "b": "rogue"},
+		exchanges: true,
+		change: refused(func(tr *tree.Tree) error {
+			x := tree.Transfer{Destination: steps(ifMatch("old"))}
+			_, err := tr.Move(context.Background(), pathOf("a"), pathOf("b"), x)
+			return err
+		}),
+	},
+	{
 		name:   "replace_and_write_late",
 		before: world{"a.txt": "old"},
 		after:  world{"a.txt": "new"},
@@ -381,4 +425,35 @@ func pathOf(name string) tree.Path {
 		panic(err)
 	}
 	return p
+}
+
+// steps makes a step of being asked.
+func steps(g tree.Guard) tree.Guard {
+	return func(cur *tree.Entry) error {
+		if err := tree.Step("guard"); err != nil {
+			return err
+		}
+		return g(cur)
+	}
+}
+
+// refused is a change whose Guard refuses in the end.
+func refused(change func(*tree.Tree) error) func(*tree.Tree) error {
+	return func(tr *tree.Tree) error {
+		if err := change(tr); !errors.Is(err, errRefused) {
+			return fmt.Errorf("want refused: %w", err)
+		}
+		return nil
+	}
+}
+
+// savesThere is a program that saves to a new file and gives it the name.
+func savesThere(name string) func(root string) error {
+	return func(root string) error {
+		spare := root + ".spare"
+		if err := os.WriteFile(spare, []byte("rogue"), 0o640); err != nil {
+			return err
+		}
+		return os.Rename(spare, filepath.Join(root, name))
+	}
 }
