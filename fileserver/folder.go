@@ -1,6 +1,7 @@
 package fileserver
 
 import (
+	"fmt"
 	"net/http"
 
 	"freshet/fileserver/precond"
@@ -42,5 +43,10 @@ func (s *Server) getFolder(w *reply, r *http.Request, p tree.Path) error {
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
+	held := min(int64(len(entries)), listedEntriesMax)
+	if !s.listed.TryAcquire(held) {
+		return fmt.Errorf("list %q: %w: other listings are being sent", p, tree.ErrBusy)
+	}
+	defer s.listed.Release(held)
 	return renderListing(w, format, p, entries, query, s.page(nil))
 }

@@ -19,6 +19,7 @@ const (
 
 // Limits that are not set.
 const (
+	listedEntriesMax  = 1 << 21 // entries of all listings that are being sent; at least one listing of any size may be
 	connectionsShare  = 2       // one of so many file descriptors may be a connection, whatever ConnectionsMax says
 	formFieldsMax     = 16      // fields of a form that are not files
 	formFieldBytesMax = 4 << 10 // bytes of one of them

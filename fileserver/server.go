@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
 
 	"freshet/fileserver/tree"
 )
@@ -52,6 +53,7 @@ type Server struct {
 	origins *http.CrossOriginProtection
 	echo    *echo.Echo
 	traffic traffic
+	listed  *semaphore.Weighted // entries of listings being sent
 
 	cacheRules []cacheRule
 	validators validatorCache
@@ -69,6 +71,7 @@ func New(c Config) *Server {
 		hosts:   newHostList(c.Hosts),
 		origins: http.NewCrossOriginProtection(),
 		started: newProcessID(),
+		listed:  semaphore.NewWeighted(listedEntriesMax),
 
 		cacheRules: newCacheRules(c.Cache),
 	}
