@@ -318,6 +318,7 @@ func (d *discarder) WriteHeader(status int)      { d.status = status }
 // costs.
 func TestNotModifiedAllocatesLittle(t *testing.T) {
 	w := newWorld(t, func(c *fileserver.Config) { c.Access = fileserver.NewAccessLog(io.Discard, fileserver.LogText) })
+	w.remembers(t)
 	w.file(t, "docs/a.txt", "one")
 	w.ask(t, "GET", "/docs/a.txt", "")
 	r := httptest.NewRequest("GET", "http://127.0.0.1/docs/a.txt", nil)

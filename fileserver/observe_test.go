@@ -30,6 +30,7 @@ func (w *world) metrics(t *testing.T) string {
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.remembers(t)
 	w.ask(t, "PUT", "/a.txt", "one")
 	w.ask(t, "GET", "/a.txt", "")
 	w.ask(t, "GET", "/a.txt", "", "If-None-Match: "+tagOf("one"))

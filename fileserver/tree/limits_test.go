@@ -381,6 +381,9 @@ func TestCacheBytesMax(t *testing.T) {
 // TestHashWaitMax opens a file that takes longer to hash than a request waits: it goes out without a tag, and has one soon.
 func TestHashWaitMax(t *testing.T) {
 	tr, root := open(t, tree.Options{HashWaitMax: time.Nanosecond})
+	if why := proves(t, root); why != "" {
+		t.Skip("a digest of a new file is not remembered here: ", why)
+	}
 	name := filepath.Join(root, "large")
 	if err := errors.Join(os.WriteFile(name, nil, 0o644), os.Truncate(name, 64*mib)); err != nil {
 		t.Fatal(err)

@@ -106,6 +106,21 @@ func get(t testing.TB, tr *tree.Tree, name string) (string, error) {
 	return b.String(), nil
 }
 
+// proves returns why an equal stamp is no proof of equal bytes under root: an older kernel, a folder in memory. "": it is one.
+func proves(t testing.TB, root string) string {
+	t.Helper()
+	findings, err := tree.Probe(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range findings {
+		if !f.OK && (f.Name == "filesystem" || f.Name == "fine stamps") {
+			return f.Detail
+		}
+	}
+	return ""
+}
+
 var errRefused = errors.New("refused")
 
 // ifMatch is a Guard that wants the file to be body.
@@ -143,7 +158,7 @@ func TestCommit(t *testing.T) {
 	if got, err := get(t, tr, "a.txt"); got != "two" || err != nil {
 		t.Fatalf("get: %q, %v", got, err)
 	}
-	if n := tr.Stats().HashedOnRequest; n != 0 {
+	if n := tr.Stats().HashedOnRequest; n != 0 && proves(t, root) == "" {
 		t.Errorf("%d files were hashed for requests, though every byte came through the server", n)
 	}
 	if err := os.WriteFile(filepath.Join(root, "a.txt"), []byte("six"), 0o644); err != nil {
