@@ -107,7 +107,7 @@ var readingTags = section{title: "Reading on condition of tags (RFC 9110 section
 
 var readingDates = section{
 	title: "Reading on condition of dates (RFC 9110 sections 13.1.3 and 13.1.4)", settled: true,
-	text: "A file has a Last-Modified once it has been still for two seconds.",
+	text: "A date names a state once the second of the last change is over; until then it leads to no 304.",
 	cases: []conformanceCase{
 		{name: "last_modified", method: "GET", path: "/a.txt", status: 200, header: f{"Last-Modified: {modified}"}},
 		{name: "last_modified_with_not_modified", method: "GET", path: "/a.txt", fields: f{"If-None-Match: {A}"},
