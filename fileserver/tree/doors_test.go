@@ -162,7 +162,9 @@ func newSite(t *testing.T, kind string) site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(base) })
-	if kind != onDisk {
+	if kind == onDisk {
+		needDisk(t, base)
+	} else {
 		mount(t, kind, base)
 	}
 	w := site{kind, filepath.Join(base, "root"), filepath.Join(base, "outside")}
@@ -172,6 +174,20 @@ func newSite(t *testing.T, kind string) site {
 		}
 	}
 	return w
+}
+
+// needDisk skips tests of what only disks with leases and fine stamps can give.
+func needDisk(t *testing.T, folder string) {
+	t.Helper()
+	var st unix.Statfs_t
+	if err := unix.Statfs(folder, &st); err != nil {
+		t.Fatal(err)
+	}
+	switch uint32(st.Type) {
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC:
+	default:
+		t.Skipf("%s is not on ext4, xfs or btrfs: set TMPDIR", folder)
+	}
 }
 
 // mount mounts a new filesystem until the test ends.

@@ -21,7 +21,7 @@ import (
 	"freshet/hashing"
 )
 
-// versionOf is the body of a version, which says whose it is.
+// versionBody is the body of a version, which says whose it is.
 func versionBody(id string) []byte {
 	return fmt.Appendf(nil, "%s\n%s", id, bytes.Repeat([]byte(id), 1+len(id)*97%300))
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freshet/fileserver/tree"
+	"freshet/hashing"
 )
 
 // nobody serves files that are root's: it may read them and change their folders, but have no lease on them.
@@ -170,7 +171,8 @@ func TestNobodyHasNoLease(t *testing.T) {
 	if n := d(request{Do: "stats"}).Stats.HashedOnRequest; n != 2 {
 		t.Errorf("hashed %d times, want once for each look", n)
 	}
-	if got := d(request{Do: "replace", Name: "theirs"}).Outcome; got != tree.ErrPermission.Error() {
+	was := hashing.Sum([]byte("root's"))
+	if got := d(request{Do: "replace", Name: "theirs", Was: was}).Outcome; got != tree.ErrPermission.Error() {
 		t.Errorf("replacing a file whose owner cannot be kept: %s", got)
 	}
 	var st unix.Stat_t
