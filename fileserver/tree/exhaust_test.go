@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -45,7 +46,17 @@ func fill(t *testing.T, root string, leave int64) (free func()) {
 	if err := os.WriteFile(name, make([]byte, int64(st.Bavail)*st.Bsize-leave), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return func() { _ = os.Remove(name) }
+	return func() {
+		// The space is given back when nobody has the file open any more: the tree may be hashing it.
+		_ = os.Remove(name)
+		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			var now unix.Statfs_t
+			if err := unix.Statfs(root, &now); err == nil && now.Bavail+16 >= st.Bavail {
+				return
+			}
+		}
+		t.Error("the space does not come back")
+	}
 }
 
 // putSized is put for size bytes, announced or not.
