@@ -19,7 +19,8 @@
 //   - Writers below the filesystem layer (raw devices, other hosts of a network filesystem) are not seen.
 //   - Where no read lease can be had (files of another owner without CAP_LEASE), and on filesystems other than ext4, xfs and
 //     btrfs, stores through a shared mapping may move bytes under an unmoved stamp: a body never goes out under a wrong tag,
-//     but a 304 may be answered until the page is written back.
+//     but a 304 may be answered until the page is written back, which on tmpfs never happens.
+//   - While a file is hashed or replaced under a lease, open(2) for writing waits; one with O_NONBLOCK gets EAGAIN.
 //   - Between a swap and its roll-back (tens of microseconds) a local program may see the refused version.
 //   - A write replaces one name of a file with several hard links; the other names keep the old content.
 package tree
