@@ -216,6 +216,7 @@ func TestBodiesWaitForBuffers(t *testing.T) {
 		limited(func(l *fileserver.Limits) { l.BufferTimeMax = 100 * time.Millisecond }))
 	w.file(t, "big", strings.Repeat("x", 16<<20))
 	w.file(t, "small", "one")
+	w.ask(t, "HEAD", "/big", "") // from here on the answers wait for nothing but buffers
 	slow := bufio.NewReader(w.holdBuffers(t, "/big")[0])
 	if a := w.ask(t, "GET", "/big", ""); a.status != 503 || a.header.Get("Retry-After") == "" {
 		t.Errorf("without a buffer: %d %v", a.status, a.header)
@@ -247,7 +248,7 @@ func (w *world) holdBuffers(t *testing.T, path string) (clients []net.Conn) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	time.Sleep(100 * time.Millisecond) // for the last of them to get its buffer
+	time.Sleep(300 * time.Millisecond) // for the last of them to get its buffer
 	return clients
 }
 

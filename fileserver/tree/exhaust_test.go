@@ -5,6 +5,7 @@ package tree_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -70,7 +71,7 @@ func putSized(t *testing.T, tr *tree.Tree, name string, size int, announced bool
 	if err != nil {
 		return err
 	}
-	chunk := bytes.Repeat([]byte{byte(rand.Uint32())}, 64<<10)
+	chunk := bytes.Repeat(binary.NativeEndian.AppendUint64(nil, rand.Uint64()), 8<<10) // no two uploads are the same
 	for left := size; left > 0; left -= len(chunk) {
 		if _, err := s.Write(chunk[:min(left, len(chunk))]); err != nil {
 			s.Discard()

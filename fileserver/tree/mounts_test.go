@@ -85,3 +85,31 @@ func TestMountedBelow(t *testing.T) {
 		})
 	}
 }
+
+// TestVersionsEndWithoutWhatIsMountedInThem removes a folder in which a filesystem is mounted, and lets its version end: what is
+// mounted is not the server's to remove.
+func TestVersionsEndWithoutWhatIsMountedInThem(t *testing.T) {
+	if !inSandbox(t) {
+		return
+	}
+	ctx := context.Background()
+	root, _ := build(t, filepath.Join(memoryFolder(t), "base"), []string{"folder/", "folder/file=file"})
+	mounted := mountTmpfs(t, filepath.Join(root, "folder", "m"), "size=1m")
+	elsewhere := filepath.Join(filepath.Dir(root), "elsewhere")
+	if err := errors.Join(os.WriteFile(filepath.Join(mounted, "precious"), []byte("precious"), 0o644),
+		os.Mkdir(elsewhere, 0o755), unix.Mount(mounted, elsewhere, "", unix.MS_BIND, "")); err != nil {
+		t.Fatal(err)
+	}
+	tr := openAt(t, root, tree.Options{Write: true, VersionsFilesMax: 1})
+	if err := tr.Remove(ctx, at(t, "folder"), tree.Change{}); err != nil {
+		t.Fatal(err)
+	}
+	rewrite(t, tr, "one", "two", "three")
+	tr.SettleNow()
+	if s := tr.Stats(); s.VersionsFiles != 1 {
+		t.Fatalf("%d versions: that of the folder has not ended", s.VersionsFiles)
+	}
+	if b, err := os.ReadFile(filepath.Join(elsewhere, "precious")); string(b) != "precious" {
+		t.Errorf("what was mounted in the folder: %q, %v", b, err)
+	}
+}
