@@ -105,7 +105,7 @@ var scripts = []struct {
 func TestScripts(t *testing.T) {
 	shell, err := exec.LookPath("sh")
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	for _, s := range scripts {
 		t.Run(s.name, func(t *testing.T) {

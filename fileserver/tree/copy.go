@@ -9,6 +9,8 @@ import (
 	"freshet/hashing"
 )
 
+const copyTriesMax = 3 // times a file of a folder that changes while it is copied is copied again
+
 // Copy makes to the same as from: a file byte for byte, a folder with all it holds unless x.Shallow, links in it by their
 // text. A link at from is followed as Open does. The copy appears at once or not at all; what was at to becomes a version.
 // Errors: those of Move, and ErrTorn if the source changed while it was copied, which is tried again.
@@ -333,7 +335,7 @@ func (c *folderCopy) copyName(source, made dir, name string, depth int) error {
 
 // copyFile copies one file that holds still meanwhile, or tries again.
 func (c *folderCopy) copyFile(source, made dir, name string) error {
-	for range hashTriesMax {
+	for range copyTriesMax {
 		err := c.copyFileOnce(source, made, name)
 		if !errors.Is(err, errMoved) {
 			return err

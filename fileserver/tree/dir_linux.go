@@ -306,7 +306,7 @@ func (d dir) inherits(m meta) bool {
 	if m.mode&os.ModeSetgid != 0 {
 		return true
 	}
-	return handle{d.fd}.hasAttribute(defaultAccessList)
+	return d.handle().hasAttribute(defaultAccessList)
 }
 
 // inheritAs has what is made in d inherit what it would in the folder like, which m describes.
@@ -342,7 +342,7 @@ func (d dir) private() error {
 		return err
 	}
 	for _, list := range []string{accessList, defaultAccessList} {
-		if (handle{d.fd}).hasAttribute(list) {
+		if d.handle().hasAttribute(list) {
 			if err := unix.Fremovexattr(d.fd, list); err != nil {
 				return diskError("removexattr", ".", err)
 			}

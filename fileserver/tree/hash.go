@@ -14,7 +14,6 @@ import (
 )
 
 const (
-	hashTriesMax      = 3                // times a file that changes while it is hashed is hashed again
 	hashReadBytes     = 256 << 10        // bytes read at once
 	largeHashersMax   = 2                // large files hashed at once
 	largeFlightsMax   = 64               // large files hashed or waiting for it: each holds a descriptor, whoever asked

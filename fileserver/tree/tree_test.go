@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -119,6 +120,16 @@ func proves(t testing.TB, root string) string {
 		}
 	}
 	return ""
+}
+
+// without skips a test for want of something that err names. With CI=true a program that is not installed is a failure: then
+// .ci/run has forgotten it.
+func without(t testing.TB, err error) {
+	t.Helper()
+	if os.Getenv("CI") == "true" && errors.Is(err, exec.ErrNotFound) {
+		t.Fatal(err)
+	}
+	t.Skip(err)
 }
 
 var errRefused = errors.New("refused")
