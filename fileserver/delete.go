@@ -20,7 +20,7 @@ func (s *Server) delete(w *reply, r *http.Request, t target) error {
 	if err := s.arriveAtSource(r, t, &terms); err != nil {
 		return err
 	}
-	if err := s.tree.Remove(r.Context(), t.path, tree.Change{Guard: terms.guardOf(t), By: by(r)}); err != nil {
+	if _, err := s.tree.Remove(r.Context(), t.path, tree.Change{Guard: terms.guardOf(t), By: by(r)}); err != nil {
 		return err
 	}
 	h := w.Header()

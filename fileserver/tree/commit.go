@@ -33,6 +33,8 @@ func (c *Change) allows(cur *Entry) error {
 type Result struct {
 	Entry   Entry
 	Created bool // there was nothing before
+	// Cursor is the place of the change in the feed: who made it need not be told of it.
+	Cursor Cursor
 }
 
 // Commit makes s the content of p, atomically and durably: when it returns without error, a power cut does not undo it. The

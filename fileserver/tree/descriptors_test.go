@@ -128,10 +128,12 @@ var descriptorOps = []struct {
 		return err
 	}},
 	{"remove", func(t *testing.T, tr *tree.Tree) error {
-		return tr.Remove(context.Background(), at(t, "d/a"), tree.Change{Guard: ifMatch("newer")})
+		_, err := tr.Remove(context.Background(), at(t, "d/a"), tree.Change{Guard: ifMatch("newer")})
+		return err
 	}},
 	{"remove_folder", func(t *testing.T, tr *tree.Tree) error {
-		return tr.Remove(context.Background(), at(t, "d"), tree.Change{})
+		_, err := tr.Remove(context.Background(), at(t, "d"), tree.Change{})
+		return err
 	}},
 }
 

@@ -70,7 +70,7 @@ func answerTo(tr *tree.Tree, q request) (a answer) {
 	case "write":
 		a.Book = writeUnderConditions(ctx, tr, p, q.For)
 	case "remove":
-		err = tr.Remove(ctx, p, tree.Change{Guard: wants})
+		_, err = tr.Remove(ctx, p, tree.Change{Guard: wants})
 	}
 	a.Outcome = outcome(err)
 	return a

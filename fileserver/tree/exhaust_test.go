@@ -359,7 +359,7 @@ func eachChange(t *testing.T, tr *tree.Tree) func(yield func(string, error) bool
 	if movedFolder == nil {
 		name = "d3"
 	}
-	removed := tr.Remove(ctx, at(t, name), tree.Change{})
+	_, removed := tr.Remove(ctx, at(t, name), tree.Change{})
 	return maps.All(map[string]error{
 		"create": create, "replace": replace, "mkdir": mkdir, "copy": copied, "copy folder": copiedFolder, "move": moved,
 		"move folder": movedFolder, "remove": removed,
@@ -486,7 +486,7 @@ func TestLongPathsWhereLinksAreShort(t *testing.T) {
 			t.Fatalf("put %s: %v", body, err)
 		}
 	}
-	if err := tr.Remove(context.Background(), at(t, name), tree.Change{Guard: ifMatch("two")}); err != nil {
+	if _, err := tr.Remove(context.Background(), at(t, name), tree.Change{Guard: ifMatch("two")}); err != nil {
 		t.Errorf("remove: %v", err)
 	}
 	tr.SettleNow()

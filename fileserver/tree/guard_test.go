@@ -32,10 +32,12 @@ func TestGuard(t *testing.T) {
 			return commits("a", "new", g)(tr)
 		}},
 		{"remove", "one", world{"a": ""}, func(tr *tree.Tree, g tree.Guard) error {
-			return tr.Remove(ctx, pathOf("a"), tree.Change{Guard: g})
+			_, err := tr.Remove(ctx, pathOf("a"), tree.Change{Guard: g})
+			return err
 		}},
 		{"remove_folder", "/", world{"d": "", "d/c": ""}, func(tr *tree.Tree, g tree.Guard) error {
-			return tr.Remove(ctx, pathOf("d"), tree.Change{Guard: g})
+			_, err := tr.Remove(ctx, pathOf("d"), tree.Change{Guard: g})
+			return err
 		}},
 		{"make_folder", "", world{"n": "/"}, func(tr *tree.Tree, g tree.Guard) error {
 			_, err := tr.Mkdir(ctx, pathOf("n"), tree.Change{Guard: g})

@@ -328,7 +328,8 @@ func (w *loadWriter) step() {
 	switch w.rand.IntN(8) {
 	case 0:
 		w.say("delete", name, "-", "-", "-", func() error {
-			return w.tree.Remove(ctx, pathOf(name), tree.Change{Guard: ifPresent})
+			_, err := w.tree.Remove(ctx, pathOf(name), tree.Change{Guard: ifPresent})
+			return err
 		})
 	case 1:
 		second := loadNames[(at+1+w.rand.IntN(len(loadNames)-1))%len(loadNames)]

@@ -30,7 +30,7 @@ func TestLateSaveOutlivesItsFolderWithoutVersions(t *testing.T) {
 	if _, err := put(t, tr, "d/f", "two", nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := tr.Remove(ctx, at(t, "d"), tree.Change{}); err != nil {
+	if _, err := tr.Remove(ctx, at(t, "d"), tree.Change{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(other, []byte("saved late"), 0); err != nil {

@@ -298,7 +298,7 @@ func TestFolderRemovedUnderCommits(t *testing.T) {
 				t.Errorf("mkdir: %v", err)
 			}
 			waitUntil(t, func() bool { return committed.Load() > before })
-			if err := tr.Remove(context.Background(), at(t, "d"), tree.Change{}); err != nil {
+			if _, err := tr.Remove(context.Background(), at(t, "d"), tree.Change{}); err != nil {
 				t.Errorf("remove: %v", err)
 			}
 			waitUntil(t, func() bool { return refused.Load() > refusedBefore })
@@ -334,7 +334,7 @@ func TestFolderMovedUnderChanges(t *testing.T) {
 					t.Errorf("commit: %v", err)
 				}
 				if i%5 == 0 {
-					if err = tr.Remove(ctx, at(t, name), tree.Change{}); unexpected(err, expected...) != nil {
+					if _, err = tr.Remove(ctx, at(t, name), tree.Change{}); unexpected(err, expected...) != nil {
 						t.Errorf("remove: %v", err)
 					}
 				}

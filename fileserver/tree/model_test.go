@@ -189,7 +189,7 @@ func (m *modelled) commit(t *rapid.T) {
 func (m *modelled) remove(t *rapid.T) {
 	name, p := m.draw(t, "path")
 	g, refusal := m.guard(t, name)
-	err := m.tree.Remove(context.Background(), p, tree.Change{Guard: g})
+	_, err := m.tree.Remove(context.Background(), p, tree.Change{Guard: g})
 	if m.outcome(t, err, m.absent(name), refusal) {
 		m.take(name, true)
 	}

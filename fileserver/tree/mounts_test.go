@@ -65,7 +65,7 @@ func TestMountedBelow(t *testing.T) {
 				}
 			}
 			checkNamesListed(t, tr, "m", []string{"d", "file", "spare"})
-			if err := tr.Remove(ctx, at(t, "m/d"), tree.Change{}); err != nil {
+			if _, err := tr.Remove(ctx, at(t, "m/d"), tree.Change{}); err != nil {
 				t.Errorf("remove: %v", err)
 			}
 			tr.SettleNow()
@@ -101,7 +101,7 @@ func TestVersionsEndWithoutWhatIsMountedInThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr := openAt(t, root, tree.Options{Write: true, VersionsFilesMax: 1})
-	if err := tr.Remove(ctx, at(t, "folder"), tree.Change{}); err != nil {
+	if _, err := tr.Remove(ctx, at(t, "folder"), tree.Change{}); err != nil {
 		t.Fatal(err)
 	}
 	rewrite(t, tr, "one", "two", "three")

@@ -75,7 +75,7 @@ func TestNamesAreBytes(t *testing.T) {
 	}
 	checkNamesListed(t, tr, "all", names)
 	for _, name := range names {
-		if err := tr.Remove(context.Background(), at(t, name), tree.Change{}); err != nil {
+		if _, err := tr.Remove(context.Background(), at(t, name), tree.Change{}); err != nil {
 			t.Errorf("remove %q: %v", name, err)
 		}
 	}
@@ -145,7 +145,7 @@ func TestDeepPaths(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(root, "moved", filepath.Base(last))); err != nil {
 		t.Error(err)
 	}
-	if err := tr.Remove(context.Background(), at(t, strings.Repeat("d", 199)), tree.Change{}); err != nil {
+	if _, err := tr.Remove(context.Background(), at(t, strings.Repeat("d", 199)), tree.Change{}); err != nil {
 		t.Error(err)
 	}
 }

@@ -120,7 +120,7 @@ func replaceWhatIsRead(ctx context.Context, tr *tree.Tree, p tree.Path, body []b
 	if !errors.Is(err, tree.ErrPermission) {
 		return named, false, err
 	}
-	if err = tr.Remove(ctx, p, tree.Change{Guard: wants, By: "test"}); err != nil {
+	if _, err = tr.Remove(ctx, p, tree.Change{Guard: wants, By: "test"}); err != nil {
 		return named, false, err
 	}
 	err = replaceWith(ctx, tr, p, body, ifAbsent)

@@ -93,7 +93,7 @@ func TestQuarantine(t *testing.T) {
 	t.Run("a_removed_file_comes_back_if_it_is_written_to", func(t *testing.T) {
 		r, _ := replaced(t, tree.Options{})
 		w := r.lateWriter("a")
-		if err := r.tree.Remove(context.Background(), pathOf("a"), tree.Change{}); err != nil {
+		if _, err := r.tree.Remove(context.Background(), pathOf("a"), tree.Change{}); err != nil {
 			t.Error(err)
 		}
 		w.write("late", nil)
@@ -194,7 +194,10 @@ func TestWaitForQuarantineEnds(t *testing.T) {
 			_, err = r.tree.Commit(ctx, pathOf("a"), s, tree.Change{})
 			return err
 		},
-		"remove": func(ctx context.Context) error { return r.tree.Remove(ctx, pathOf("a"), tree.Change{}) },
+		"remove": func(ctx context.Context) error {
+			_, err := r.tree.Remove(ctx, pathOf("a"), tree.Change{})
+			return err
+		},
 	} {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 		if err := change(ctx); !errors.Is(err, context.DeadlineExceeded) {

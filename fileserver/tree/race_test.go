@@ -202,7 +202,8 @@ func (r *racing) condition() tree.Guard {
 
 func removeA(r *racing) error {
 	r.lateWriter("a")
-	return r.tree.Remove(context.Background(), pathOf("a"), tree.Change{Guard: r.guard(ifMatch("old"))})
+	_, err := r.tree.Remove(context.Background(), pathOf("a"), tree.Change{Guard: r.guard(ifMatch("old"))})
+	return err
 }
 
 func moveAToB(r *racing) error {

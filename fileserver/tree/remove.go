@@ -9,13 +9,14 @@ import (
 )
 
 // Remove moves what is at p to the versions: a file, a link (not what it leads to), or a folder with all it holds, in one
-// rename. The root cannot be removed. Errors: ErrNotExist, and those of Commit.
-func (t *Tree) Remove(ctx context.Context, p Path, c Change) (err error) {
+// rename. The root cannot be removed. Of the Result only the Cursor is set. Errors: ErrNotExist, and those of Commit.
+func (t *Tree) Remove(ctx context.Context, p Path, c Change) (res Result, err error) {
 	defer t.orGone(&err)
 	if err := t.mayChange(p); err != nil {
-		return err
+		return Result{}, err
 	}
-	return t.retry(p, false, func() error { return t.removeOnce(ctx, p, c) })
+	err = t.retry(p, false, func() error { return t.removeOnce(ctx, p, c) })
+	return res, err
 }
 
 func (t *Tree) removeOnce(ctx context.Context, p Path, c Change) error {

@@ -308,7 +308,8 @@ var scenes = []scene{
 		undone:    true,
 		after:     world{"a": "rogue"},
 		change: refused(func(tr *tree.Tree) error {
-			return tr.Remove(context.Background(), pathOf("a"), tree.Change{Guard: steps(ifMatch("old"))})
+			_, err := tr.Remove(context.Background(), pathOf("a"), tree.Change{Guard: steps(ifMatch("old"))})
+			return err
 		}),
 	},
 	{
@@ -388,7 +389,8 @@ func commits(name, body string, g tree.Guard) func(*tree.Tree) error {
 
 func removes(name string) func(*tree.Tree) error {
 	return func(tr *tree.Tree) error {
-		return tr.Remove(context.Background(), pathOf(name), tree.Change{Guard: ifPresent, By: "test"})
+		_, err := tr.Remove(context.Background(), pathOf(name), tree.Change{Guard: ifPresent, By: "test"})
+		return err
 	}
 }
 

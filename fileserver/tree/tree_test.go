@@ -213,10 +213,10 @@ func TestRemoveMoveCopyMkdir(t *testing.T) {
 	if _, err := tr.Copy(ctx, at(t, "e/b"), at(t, "e/c"), tree.Transfer{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := tr.Remove(ctx, at(t, "e/b"), tree.Change{Guard: ifMatch("beta")}); !errors.Is(err, errRefused) {
+	if _, err := tr.Remove(ctx, at(t, "e/b"), tree.Change{Guard: ifMatch("beta")}); !errors.Is(err, errRefused) {
 		t.Fatal(err)
 	}
-	if err := tr.Remove(ctx, at(t, "e"), tree.Change{}); err != nil {
+	if _, err := tr.Remove(ctx, at(t, "e"), tree.Change{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(root, "e")); !errors.Is(err, os.ErrNotExist) {

@@ -149,7 +149,7 @@ func TestVersionOfFolder(t *testing.T) {
 	root := memoryDir(t)
 	world{"d": "/", "d/a": strings.Repeat("x", 100<<10), "d/e": "/", "d/e/b": "two"}.make(t, root)
 	tr := newTree(t, root, tree.Options{})
-	if err := tr.Remove(context.Background(), pathOf("d"), tree.Change{By: "test"}); err != nil {
+	if _, err := tr.Remove(context.Background(), pathOf("d"), tree.Change{By: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	tr.Settle(time.Now())
@@ -171,7 +171,7 @@ func TestVersionRecord(t *testing.T) {
 	root := memoryDir(t)
 	tr := newTree(t, root, tree.Options{})
 	rewrite(t, tr, "one", "two")
-	if err := tr.Remove(context.Background(), pathOf("a"), tree.Change{Guard: anything, By: "http 192.0.2.7"}); err != nil {
+	if _, err := tr.Remove(context.Background(), pathOf("a"), tree.Change{Guard: anything, By: "http 192.0.2.7"}); err != nil {
 		t.Fatal(err)
 	}
 	tr.Settle(time.Now().Add(time.Minute))

@@ -193,13 +193,14 @@ var swapOps = []struct {
 		if name == "y" || rand.IntN(4) > 0 {
 			return tree.ErrNotExist // links and files are to be there most of the time
 		}
-		return s.tree.Remove(context.Background(), at(s, name), tree.Change{})
+		_, err := s.tree.Remove(context.Background(), at(s, name), tree.Change{})
+		return err
 	}},
 	{"mkdir", func(s *swapTest, name string) error {
 		p := at(s, name+"-folder")
 		_, err := s.tree.Mkdir(context.Background(), p, tree.Change{})
 		if err == nil {
-			_ = s.tree.Remove(context.Background(), p, tree.Change{})
+			_, _ = s.tree.Remove(context.Background(), p, tree.Change{})
 		}
 		return err
 	}},
