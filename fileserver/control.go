@@ -4,24 +4,93 @@ import (
 	"net/http"
 	"strings"
 
+	"freshet/fileserver/problem"
 	"freshet/fileserver/tree"
 	"freshet/web"
 )
 
-// control answers requests below the reserved name: the assets of the pages, and nothing else. The reserved name at
-// any other depth is nowhere.
+// An endpoint is one name of the API, below the reserved name.
+type endpoint struct {
+	name  string
+	below bool    // a path of the tree may follow the name; it is the target, and else the root is
+	read  handler // GET and HEAD
+	post  handler // nil: there is no POST
+	// writes says that POST changes the tree.
+	writes bool
+}
+
+// endpoints are all there are.
+var endpoints = []endpoint{
+	{name: "ui", below: true, read: (*Server).getAsset},
+}
+
+// allow returns the value of the Allow field.
+func (e *endpoint) allow(write bool) string {
+	if e.post == nil || e.writes && !write {
+		return allowReading
+	}
+	return allowReading + ", " + http.MethodPost
+}
+
+// control answers requests below the reserved name. The reserved name at any other depth is nowhere.
 func (s *Server) control(w *reply, r *http.Request, escaped string) error {
 	rest, ok := tree.ParseReserved(escaped)
 	if !ok {
 		return tree.ErrNotExist
 	}
-	build, name, _ := strings.Cut(strings.TrimPrefix(rest, "ui/"), "/")
-	body, contentType, ok := web.Asset(name)
-	if !ok || !strings.HasPrefix(rest, "ui/") || build != web.AssetsHash {
-		return tree.ErrNotExist
+	for i := range endpoints {
+		e := &endpoints[i]
+		below, ok := strings.CutPrefix(rest, e.name)
+		if !ok || below != "" && (below[0] != '/' || !e.below) {
+			continue
+		}
+		t, err := targetBelow(below, escaped)
+		if err != nil {
+			return err
+		}
+		return s.enterEndpoint(w, r, e, t)
 	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return s.methodRefused(r.Method, allowAsset)
+	return tree.ErrNotExist
+}
+
+// targetBelow returns the target that names behind an endpoint stand for. They are decoded already, once.
+func targetBelow(names, escaped string) (t target, err error) {
+	for name := range strings.SplitSeq(names, "/") {
+		if name == "" {
+			continue
+		}
+		if t.path, err = t.path.Join(name); err != nil {
+			return target{}, err
+		}
+	}
+	t.folder = t.path.IsRoot() || strings.HasSuffix(escaped, "/")
+	return t, nil
+}
+
+// enterEndpoint is the door of one endpoint.
+func (s *Server) enterEndpoint(w *reply, r *http.Request, e *endpoint, t target) error {
+	allow := e.allow(s.config.Write)
+	switch {
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		return e.read(s, w, r, t)
+	case r.Method == http.MethodOptions:
+		s.answerOptions(w, allow)
+		return nil
+	case r.Method != http.MethodPost || e.post == nil:
+		return s.methodRefused(r.Method, allow)
+	case e.writes && !s.config.Write:
+		err := problem.ReadOnly.Errorf("%s cannot be used: nothing can be changed through this server.", r.Method)
+		return withAllow(err, allow)
+	}
+	return e.post(s, w, r, t)
+}
+
+// getAsset answers with a part of the pages, which never changes under its name.
+func (s *Server) getAsset(w *reply, r *http.Request, t target) error {
+	build, name, _ := strings.Cut(t.path.String(), "/")
+	body, contentType, ok := web.Asset(name)
+	if !ok || build != web.AssetsHash {
+		return tree.ErrNotExist
 	}
 	h := w.Header()
 	setSafe(h)
@@ -31,5 +100,3 @@ func (s *Server) control(w *reply, r *http.Request, escaped string) error {
 	s.send(w, r, http.StatusOK, body)
 	return nil
 }
-
-const allowAsset = "GET, HEAD"
