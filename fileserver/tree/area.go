@@ -72,7 +72,7 @@ func (a *area) open(t *Tree) (err error) {
 	if err != nil {
 		return err
 	}
-	a.versions = newVersions(kept, t.o)
+	a.versions = newVersions(kept, a.stage, t.o)
 	return a.versions.load()
 }
 

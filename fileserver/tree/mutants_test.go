@@ -203,8 +203,8 @@ var mutants = []mutant{
 	},
 	{
 		"version_without_record", "versions.go",
-		"err := moveTo(stage, id+recordSuffix, v.dir, to+recordSuffix)",
-		"err := error(nil)\n\tif !woken() {\nerr = moveTo(stage, id+recordSuffix, v.dir, to+recordSuffix)\n}", "^TestVersionRecord$",
+		"err = moveTo(v.stage, id+recordSuffix, v.dir, to+recordSuffix)",
+		"err = nil\n\tif !woken() {\nerr = moveTo(v.stage, id+recordSuffix, v.dir, to+recordSuffix)\n}", "^TestVersionRecord$",
 	},
 	{
 		"versions_unbounded", "versions.go",

@@ -103,6 +103,7 @@ func (q *quarantine) admit(ctx context.Context) error {
 func (q *quarantine) leave() { <-q.slots }
 
 func (q *quarantine) add(d *displaced) {
+	d.area.versions.announce(d)
 	q.mu.Lock()
 	q.held = append(q.held, d)
 	q.mu.Unlock()
@@ -238,14 +239,14 @@ func (t *Tree) touched(d *displaced) bool {
 // release files a displaced file where it belongs: with the versions, beside its successor, or nowhere.
 func (t *Tree) release(d *displaced, changed bool) {
 	defer d.h.close()
+	defer d.area.versions.settled(d.id)
 	switch {
 	case changed:
 		t.restoreConflict(d.area, d.id, d.record)
-	case d.keep && d.area.versions.ageMax >= 0:
+	case d.keep && d.area.versions.wants(d.id):
 		t.keepAsVersion(d.area, d.id, d.record.path, false)
 	default:
-		d.area.stage.removeAll(d.id)
-		_ = d.area.stage.unlink(d.id + recordSuffix)
+		d.area.versions.drop(d.id)
 	}
 }
 
@@ -312,7 +313,7 @@ func conflictTo(folder dir, name string, stage dir, id string) (copyName string,
 
 // keepAsVersion is where displaced files go. late says that it is for want of another place.
 func (t *Tree) keepAsVersion(a *area, id, name string, late bool) {
-	if err := a.versions.take(a.stage, id, late); err != nil {
+	if err := a.versions.take(id, late); err != nil {
 		t.o.Log.Error("a displaced file could not be moved to the versions, it is still in the stage folder",
 			"name", name, "id", id, "error", err)
 	}

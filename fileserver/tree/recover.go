@@ -61,11 +61,11 @@ func (t *Tree) recoverStaged(a *area, id string) error {
 	}
 	if err != nil {
 		if a.versions.expects(id) {
-			return a.versions.take(a.stage, id, false)
+			return a.versions.take(id, false)
 		}
 		// A file that nothing is known of may be somebody's only copy.
 		t.o.Log.Warn("a file of unknown origin in the stage folder is kept as a version", "id", id, "error", err)
-		return a.versions.take(a.stage, id, true)
+		return a.versions.take(id, true)
 	}
 	if m.stamp.Ino == r.staged || t.stillThere(r, m) {
 		a.stage.removeAll(id)
@@ -75,7 +75,7 @@ func (t *Tree) recoverStaged(a *area, id string) error {
 	}
 	if t.recoveredAsShown(a, id, r, m) {
 		t.o.Log.Info("a change that a crash interrupted is complete", "path", r.path, "change", r.how)
-		return a.versions.take(a.stage, id, false)
+		return a.versions.take(id, false)
 	}
 	t.restoreConflict(a, id, r)
 	return nil

@@ -6,28 +6,43 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"freshet/hashing"
 )
 
-// versions are the displaced files of one area, bounded by age, number and bytes. The oldest go first.
+// versions are the displaced files of one area, bounded by age, number and bytes. The oldest go first. What can be asked for
+// is found in memory: 64 bytes for each, its id of 28 and its path.
 type versions struct {
 	dir      dir
+	stage    dir           // where those that arrive are; the area's
 	ageMax   time.Duration // negative: nothing is kept
 	bytesMax int64
 	filesMax int
 
-	mu    sync.Mutex
-	kept  []version // guarded by mu; oldest first
-	bytes int64     // guarded by mu
+	// moves is held while a version comes in, and while one goes back to the tree: what is neither here nor there for a
+	// moment is not looked for. It is taken after the locks of names and before mu.
+	moves sync.Mutex
+
+	mu       sync.Mutex
+	kept     []version // guarded by mu; oldest first
+	arriving []version // guarded by mu; still in the quarantine, which bounds them
+	bytes    int64     // guarded by mu; of those kept
 }
 
 // version is one displaced file or folder.
 type version struct {
-	id    string
-	bytes int64 // taken on disk
+	id     string
+	path   string // as recorded; "" if no record says
+	digest hashing.Digest
+	bytes  int64 // taken on disk
+	trash  bool  // it did not make room for another version of itself
+	ended  bool  // somebody wants it gone as soon as the quarantine is over
 }
 
-func newVersions(d dir, o Options) *versions {
-	v := &versions{dir: d, ageMax: o.VersionsAgeMax, bytesMax: o.VersionsBytesMax, filesMax: o.VersionsFilesMax}
+func newVersions(d, stage dir, o Options) *versions {
+	v := &versions{
+		dir: d, stage: stage, ageMax: o.VersionsAgeMax, bytesMax: o.VersionsBytesMax, filesMax: o.VersionsFilesMax,
+	}
 	if v.bytesMax == 0 {
 		if size, _, err := d.space(); err == nil {
 			v.bytesMax = int64(float64(size) * VersionsShareMax)
@@ -46,16 +61,60 @@ func (v *versions) load() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, name := range names {
-		if strings.HasSuffix(name, recordSuffix) {
+		if id, isRecord := strings.CutSuffix(name, recordSuffix); isRecord {
+			v.dropOrphan(id, names)
 			continue
 		}
-		bytes := v.dir.usage(name)
-		v.kept = append(v.kept, version{name, bytes})
-		v.bytes += bytes
+		v.insert(v.look(name, v.dir.usage(name)))
 	}
 	v.remove(v.trim(time.Now()))
 	return nil
 }
+
+// dropOrphan removes a record whose version a crash let go back to the tree without it. While the file is in the stage
+// folder it is on its way in.
+func (v *versions) dropOrphan(id string, names []string) {
+	if _, found := slices.BinarySearch(names, id); found {
+		return
+	}
+	if _, err := v.stage.stat(strings.TrimSuffix(id, lateSuffix)); errors.Is(err, ErrNotExist) {
+		_ = v.dir.unlink(id + recordSuffix)
+	}
+}
+
+// look finds out what a version is that takes so many bytes.
+func (v *versions) look(id string, bytes int64) version {
+	k := version{id: id, bytes: bytes}
+	r, err := readRecord(v.dir, id)
+	if err != nil {
+		k.trash = true
+		return k
+	}
+	k.path, k.digest = r.path, r.digest
+	k.trash = r.how == tookRemoved || k.late()
+	if m, err := v.dir.stat(id); err == nil && m.isFolder() {
+		k.trash = true
+	}
+	return k
+}
+
+// readRecord reads the record that lies beside id.
+func readRecord(d dir, id string) (record, error) {
+	text, err := d.readRecord(id + recordSuffix)
+	if err != nil {
+		return record{}, err
+	}
+	return parseRecord(text)
+}
+
+// insert adds k where it belongs by age. v.mu is held.
+func (v *versions) insert(k version) {
+	at, _ := slices.BinarySearchFunc(v.kept, k.id, version.compare)
+	v.kept = slices.Insert(v.kept, at, k)
+	v.bytes += k.bytes
+}
+
+func (k version) compare(id string) int { return strings.Compare(k.id, id) }
 
 // lateSuffix marks what could be put nowhere else: the save of a late writer whose folder is gone, a file of unknown origin.
 // Nobody replaced it knowingly, so neither bytes nor numbers end it, only age.
@@ -63,30 +122,80 @@ const lateSuffix = ".late"
 
 func (k version) late() bool { return strings.HasSuffix(k.id, lateSuffix) }
 
+// announce lists what the quarantine holds: an undo may come at once.
+func (v *versions) announce(d *displaced) {
+	if !d.keep {
+		return
+	}
+	k := version{id: d.id, path: d.record.path, digest: d.record.digest, trash: d.record.how == tookRemoved}
+	if !d.h.ok() {
+		if m, err := v.stage.stat(d.id); err == nil && m.isFolder() {
+			k.trash = true
+		}
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.arriving = append(v.arriving, k)
+}
+
+// settled ends what announce began, wherever the file has gone.
+func (v *versions) settled(id string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.arriving = slices.DeleteFunc(v.arriving, func(k version) bool { return k.id == id })
+}
+
+// wants reports whether what leaves the quarantine is to be kept.
+func (v *versions) wants(id string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.ageMax >= 0 && !slices.ContainsFunc(v.arriving, func(k version) bool { return k.id == id && k.ended })
+}
+
+// drop removes what leaves the quarantine and is not kept.
+func (v *versions) drop(id string) {
+	v.moves.Lock()
+	v.settled(id) // from here on nobody can take it back to the tree
+	v.moves.Unlock()
+	v.stage.removeAll(id)
+	_ = v.stage.unlink(id + recordSuffix)
+}
+
 // take moves a displaced file and its record in from the stage folder, the record first: a file whose record is not beside
-// it in the stage folder is a version on its way. late says that it is somebody's only copy.
-func (v *versions) take(stage dir, id string, late bool) error {
-	bytes := stage.usage(id)
+// it in the stage folder is a version on its way. late says that it is somebody's only copy. What has gone back to the tree
+// meanwhile is not missed.
+func (v *versions) take(id string, late bool) error {
+	bytes := v.stage.usage(id)
+	v.moves.Lock()
+	ended, err := v.takeIn(id, late, bytes)
+	v.moves.Unlock()
+	v.remove(ended)
+	return err
+}
+
+func (v *versions) takeIn(id string, late bool, bytes int64) (ended []version, err error) {
 	to := id
 	if late {
 		to += lateSuffix
 	}
-	err := moveTo(stage, id+recordSuffix, v.dir, to+recordSuffix)
+	err = moveTo(v.stage, id+recordSuffix, v.dir, to+recordSuffix)
 	if err != nil && !errors.Is(err, ErrNotExist) {
-		return err
+		return nil, err
 	}
 	_ = failpoint("version-recorded")
-	if err := moveTo(stage, id, v.dir, to); err != nil {
-		return err
+	if err := moveTo(v.stage, id, v.dir, to); err != nil {
+		if errors.Is(err, ErrNotExist) {
+			_ = v.dir.unlink(to + recordSuffix)
+			return nil, nil
+		}
+		return nil, err
 	}
+	k := v.look(to, bytes)
 	v.mu.Lock()
-	at, _ := slices.BinarySearchFunc(v.kept, to, func(k version, id string) int { return strings.Compare(k.id, id) })
-	v.kept = slices.Insert(v.kept, at, version{to, bytes})
-	v.bytes += bytes
-	ended := v.trim(time.Now())
-	v.mu.Unlock()
-	v.remove(ended)
-	return nil
+	defer v.mu.Unlock()
+	v.arriving = slices.DeleteFunc(v.arriving, func(k version) bool { return k.id == id })
+	v.insert(k)
+	return v.trim(time.Now()), nil
 }
 
 // expects reports whether a file was on its way in: its record is here already.
