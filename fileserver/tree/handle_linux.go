@@ -214,7 +214,15 @@ func (h handle) filesystem() uint32 {
 // lease asks for a read lease: nobody may open the file for writing while it is held, or rather, has to wait until it is
 // given back. h must be open for reading only.
 func (h handle) lease() leaseState {
-	if !h.reliable() || failpoint("lease") != nil {
+	if !h.reliable() {
+		return leaseNone
+	}
+	return h.leaseHere()
+}
+
+// leaseHere is lease on a filesystem that is known to be reliable.
+func (h handle) leaseHere() leaseState {
+	if failpoint("lease") != nil {
 		return leaseNone
 	}
 	_, err := unix.FcntlInt(uintptr(h.fd), unix.F_SETLEASE, unix.F_RDLCK)

@@ -97,10 +97,12 @@ func (h handle) cloneFrom(handle) error { return errors.ErrUnsupported }
 // reserve has no way to ask for room in advance; a full disk is met while writing.
 func (h handle) reserve(int64) error { return nil }
 
-func (h handle) stampsMappings() bool { return false }
-func (h handle) lease() leaseState    { return leaseNone }
-func (h handle) leaseHeld() bool      { return false }
-func (h handle) unlease() bool        { return true }
+func (h handle) stampsMappings() bool  { return false }
+func (h handle) reliable() bool        { return false }
+func (h handle) lease() leaseState     { return leaseNone }
+func (h handle) leaseHere() leaseState { return leaseNone }
+func (h handle) leaseHeld() bool       { return false }
+func (h handle) unlease() bool         { return true }
 
 // sync makes the file's bytes and attributes durable.
 func (h handle) sync() error {
