@@ -5,22 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	"github.com/zeebo/xxh3"
 )
 
 // DigestBytes is the length of a Digest in bytes.
 const DigestBytes = 16
 
-// A Digest is the XXH3-128 of a file's bytes in canonical (big-endian) form: what `xxhsum -H128` prints.
+// A Digest names a file's bytes: their 128-bit sum by an Algorithm.
 // The zero Digest means "not known"; it is not the digest of the empty file.
 type Digest [DigestBytes]byte
 
 // ErrDigest is returned by ParseDigest for text that is not 32 lower-case hex digits.
 var ErrDigest = errors.New("not a digest")
 
-// Sum returns the digest of b.
-func Sum(b []byte) Digest { return xxh3.Hash128(b).Bytes() }
+// Sum returns the digest of b by XXH3.
+func Sum(b []byte) Digest { return XXH3.Sum(b) }
 
 // ParseDigest reads the text form of a digest: 32 lower-case hex digits, nothing else.
 func ParseDigest(s string) (Digest, error) {
@@ -58,17 +56,18 @@ const BlockBytes = 128 << 10
 // A Hasher computes the digest of what is written to it, and the hash of each block of BlockBytes.
 // Write never fails. A Hasher is not safe for concurrent use.
 type Hasher struct {
-	whole  *xxh3.Hasher128
-	block  *xxh3.Hasher
-	fill   int // bytes in the current block
-	size   int64
-	blocks []uint64
+	algorithm Algorithm
+	whole     sum128
+	block     sum64
+	fill      int // bytes in the current block
+	size      int64
+	blocks    []uint64
 }
 
 var _ io.Writer = (*Hasher)(nil)
 
-// NewHasher returns a Hasher of nothing yet.
-func NewHasher() *Hasher { return &Hasher{whole: xxh3.New128(), block: xxh3.New()} }
+// NewHasher returns a Hasher of nothing yet, by XXH3.
+func NewHasher() *Hasher { return XXH3.NewHasher() }
 
 // Reset forgets everything written.
 func (h *Hasher) Reset() {
@@ -93,7 +92,7 @@ func (h *Hasher) Write(p []byte) (int, error) {
 // one-shot function, which copies nothing.
 func (h *Hasher) addToBlock(b []byte) {
 	if h.fill == 0 && len(b) == BlockBytes {
-		h.blocks = append(h.blocks, xxh3.Hash(b))
+		h.blocks = append(h.blocks, h.algorithm.BlockSum(b))
 		return
 	}
 	_, _ = h.block.Write(b)
@@ -108,7 +107,7 @@ func (h *Hasher) addToBlock(b []byte) {
 func (h *Hasher) Size() int64 { return h.size }
 
 // Digest returns the digest of all bytes written so far.
-func (h *Hasher) Digest() Digest { return h.whole.Sum128().Bytes() }
+func (h *Hasher) Digest() Digest { return h.whole.digest() }
 
 // Blocks returns one hash for each block of BlockBytes, the last one of what is left over, or nil for input of at most
 // BlockBytes, whose Digest says all. The slice is the caller's; only Reset may follow.
@@ -122,5 +121,5 @@ func (h *Hasher) Blocks() []uint64 {
 	return h.blocks
 }
 
-// BlockSum returns the hash that Blocks holds for a block of bytes b.
-func BlockSum(b []byte) uint64 { return xxh3.Hash(b) }
+// BlockSum returns the hash that Blocks holds for a block of bytes b, by XXH3.
+func BlockSum(b []byte) uint64 { return XXH3.BlockSum(b) }
