@@ -38,6 +38,7 @@ var statuses = []struct {
 	{"ErrSame", tree.ErrSame, 403, "same", false},
 	{"ErrReadOnly", tree.ErrReadOnly, 403, "read-only-disk", false},
 	{"ErrCrossDevice", tree.ErrCrossDevice, 502, "cross-device", false},
+	{"ErrNoVersion", tree.ErrNoVersion, 404, "no-version", false},
 	{"ErrInUse", tree.ErrInUse, 423, "in-use", true},
 	{"ErrUnstable", tree.ErrUnstable, 503, "unstable", true},
 	{"ErrTooManyFiles", tree.ErrTooManyFiles, 503, "busy", true},

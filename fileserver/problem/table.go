@@ -110,6 +110,10 @@ var (
 		title:  "The link is not followed",
 		detail: "The path leads through a link that leaves the served folder, or links are not followed here.",
 		next:   "Use the file's own path."}
+	NoVersion = &Kind{name: "no-version", status: http.StatusNotFound,
+		title:  "No such version is kept",
+		detail: "There never was such a version of this path, or it is not kept any more.",
+		next:   "Ask for the versions of the path, or for the trash, to see what there is."}
 	Permission = &Kind{name: "permission", status: http.StatusForbidden,
 		title:  "The server may not do this",
 		detail: "The server's user has no permission on this file or folder.",
@@ -188,6 +192,7 @@ var table = []struct {
 	{tree.ErrSame, Same},
 	{tree.ErrReadOnly, ReadOnlyDisk}, // a server that only reads does not ask the tree
 	{tree.ErrCrossDevice, CrossDevice},
+	{tree.ErrNoVersion, NoVersion},
 	{tree.ErrInUse, InUse},
 	{tree.ErrUnstable, Unstable},
 	{tree.ErrTorn, Unstable},
