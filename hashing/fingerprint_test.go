@@ -181,6 +181,19 @@ func TestFingerprintDependsOnChildrenOnly(t *testing.T) {
 	}
 }
 
+// TestLongFoldersLeaveNothingBehind uses one hasher for folders that are longer than what is gathered, and others.
+func TestLongFoldersLeaveNothingBehind(t *testing.T) {
+	long, longer, short := numbered(4000, 80), numbered(4096, 200), numbered(3, 0)
+	for _, a := range algorithms {
+		h := hashing.NewFolderHasher(a)
+		for i, children := range [][]child{long, longer, short, long, short, short} {
+			if got, want := fingerprint(h, children), plainly(a, children); got != want {
+				t.Errorf("%s of folder %d: %s, want %s", a, i, got, want)
+			}
+		}
+	}
+}
+
 func TestEachFieldChangesTheFingerprint(t *testing.T) {
 	for _, n := range []int{7, 5000} {
 		h := hashing.NewFolderHasher(hashing.XXH3)
