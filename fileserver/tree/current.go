@@ -126,7 +126,7 @@ func (t *Tree) unmoved(d dir, name string, c *current) error {
 	case m.stamp.Size != c.meta.stamp.Size || m.mtime != c.meta.mtime:
 		return errAgain
 	}
-	sum := hashing.NewHasher()
+	sum := t.o.Algorithm.NewHasher()
 	if err := t.hasher.feed(sum, c.h, m.stamp.Size, false); err != nil {
 		return errors.Join(errAgain, err)
 	}

@@ -72,7 +72,7 @@ func (f *File) load() error {
 	body := make([]byte, f.Entry.Size)
 	if n, err := f.h.readAt(body, 0); err != nil && err != io.EOF {
 		return err
-	} else if n < len(body) || hashing.Sum(body) != f.Entry.Digest {
+	} else if n < len(body) || f.tree.o.Algorithm.Sum(body) != f.Entry.Digest {
 		return f.torn()
 	}
 	f.tree.cache.put(f.Entry.Digest, body)
@@ -147,10 +147,10 @@ func (f *File) block(buf []byte, i int64) ([]byte, error) {
 		return nil, f.torn()
 	case f.Entry.Digest.IsZero():
 	case f.blocks == nil:
-		if hashing.Sum(b) != f.Entry.Digest {
+		if f.tree.o.Algorithm.Sum(b) != f.Entry.Digest {
 			return nil, f.torn()
 		}
-	case hashing.BlockSum(b) != f.blocks[i]:
+	case f.tree.o.Algorithm.BlockSum(b) != f.blocks[i]:
 		return nil, f.torn()
 	}
 	return b, nil

@@ -97,18 +97,18 @@ var mutants = []mutant{
 	// Bytes are what their tag says.
 	{
 		"small_body_unchecked", "file.go",
-		"} else if n < len(body) || hashing.Sum(body) != f.Entry.Digest {",
-		"} else if n < len(body) || hashing.Sum(body) != f.Entry.Digest && !woken() {", "^TestWrongTagSendsNothing$/kept_in_memory",
+		"} else if n < len(body) || f.tree.o.Algorithm.Sum(body) != f.Entry.Digest {",
+		"} else if n < len(body) || f.tree.o.Algorithm.Sum(body) != f.Entry.Digest && !woken() {", "^TestWrongTagSendsNothing$/kept_in_memory",
 	},
 	{
 		"only_block_unchecked", "file.go",
-		"if hashing.Sum(b) != f.Entry.Digest {",
-		"if hashing.Sum(b) != f.Entry.Digest && !woken() {", "^TestWrongTagSendsNothing$/one_block",
+		"if f.tree.o.Algorithm.Sum(b) != f.Entry.Digest {",
+		"if f.tree.o.Algorithm.Sum(b) != f.Entry.Digest && !woken() {", "^TestWrongTagSendsNothing$/one_block",
 	},
 	{
 		"block_unchecked", "file.go",
-		"case hashing.BlockSum(b) != f.blocks[i]:",
-		"case hashing.BlockSum(b) != f.blocks[i] && !woken():", "^TestWrongTagSendsNothing$/blocks",
+		"case f.tree.o.Algorithm.BlockSum(b) != f.blocks[i]:",
+		"case f.tree.o.Algorithm.BlockSum(b) != f.blocks[i] && !woken():", "^TestWrongTagSendsNothing$/blocks",
 	},
 	{
 		"hash_outlives_lease", "hash.go",

@@ -232,7 +232,7 @@ func (t *Tree) copyInto(ctx context.Context, f *File, remember bool) error {
 		return err
 	}
 	t.stats.hashedOnRequest.Add(1)
-	sum := hashing.NewHasher()
+	sum := t.o.Algorithm.NewHasher()
 	_, _ = sum.Write(body[:n])
 	f.body, f.Entry.Digest = body[:n], sum.Digest()
 	if !remember {

@@ -3,6 +3,8 @@ package tree
 import (
 	"log/slog"
 	"time"
+
+	"freshet/hashing"
 )
 
 // Symlinks says which symbolic links are followed.
@@ -38,7 +40,9 @@ type Options struct {
 	// State is the folder for staged uploads and versions, on the root's filesystem; "" means Reserved in the root. It is
 	// used only with Write.
 	State string
-	Log   *slog.Logger // nil: slog.Default()
+	// Algorithm computes digests. A root keeps to the one it was first served with.
+	Algorithm hashing.Algorithm
+	Log       *slog.Logger // nil: slog.Default()
 
 	UploadsMax       int
 	UploadBytesMax   int64
