@@ -243,7 +243,7 @@ func (t *Tree) release(d *displaced, changed bool) {
 	switch {
 	case changed:
 		t.restoreConflict(d.area, d.id, d.record)
-	case d.keep && d.area.versions.wants(d.id):
+	case d.keep && d.area.versions.ageMax >= 0:
 		t.keepAsVersion(d.area, d.id, d.record.path, false)
 	default:
 		d.area.versions.drop(d.id)

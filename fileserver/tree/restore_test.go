@@ -5,9 +5,11 @@ package tree_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -117,8 +119,8 @@ func TestRestoreFolder(t *testing.T) {
 				if found := versionsOf(t, tr, "d"); len(found) != want {
 					t.Errorf("versions of the folder: %+v", found)
 				}
-				if _, err := versionsIn(root); err != nil && want == 0 {
-					t.Error(err)
+				if kept, err := versionsIn(root); err == nil && tr.Stats().VersionsFiles != len(kept) || err != nil && want == 0 {
+					t.Errorf("%d versions are counted, there are %q, %v", tr.Stats().VersionsFiles, kept, err)
 				}
 			})
 		})
@@ -189,23 +191,54 @@ func TestPurge(t *testing.T) {
 }
 
 // TestFoldersComeAndGo removes and restores a folder again and again, while the quarantine ends and the bounds take what they
-// can. It is always whole, or a version that is whole.
+// can. It is whole, or a version that is whole, or gone where none is kept.
 func TestFoldersComeAndGo(t *testing.T) {
-	root := memoryDir(t)
-	world{"d": "/", "d/e": "/", "d/e/b": "deep", "d/a": "one"}.make(t, root)
-	tr := newTree(t, root, tree.Options{})
-	ctx := context.Background()
-	stop := make(chan struct{})
-	var others sync.WaitGroup
-	for _, other := range []func(){
-		func() { tr.Settle(time.Now()) },
-		func() { tr.TrimVersions(time.Now()) },
-		func() { _, _ = tr.Trash(ctx, tree.Path{}, "") },
-	} {
-		others.Go(func() {
+	whole := world{"d": "/", "d/e": "/", "d/e/b": "deep", "d/a": "one"}
+	for i := range 40 {
+		whole[fmt.Sprintf("d/e/%d", i)] = "more"
+	}
+	for name, o := range map[string]tree.Options{"kept": {}, "not_kept": {VersionsAgeMax: -1}} {
+		t.Run(name, func(t *testing.T) {
+			root := memoryDir(t)
+			whole.make(t, root)
+			tr := newTree(t, root, o)
+			ctx := context.Background()
+			stop := meanwhile(
+				func() { tr.Settle(time.Now()) },
+				func() { tr.TrimVersions(time.Now()) },
+				func() { _, _ = tr.Trash(ctx, tree.Path{}, "") })
+			defer stop()
+			for range 100 {
+				remove(t, tr, "d")
+				err := restores("d")(tr)
+				if found, lookErr := look(root); err == nil && !maps.Equal(found, whole) || lookErr != nil {
+					t.Fatalf("%d of %d are back: %v", len(found), len(whole), lookErr)
+				}
+				if err != nil && o.VersionsAgeMax >= 0 {
+					t.Fatal(err)
+				}
+				if err != nil {
+					whole.make(t, root)
+				}
+			}
+			stop()
+			tr.Settle(time.Now())
+			if found, err := versionsIn(root); len(found) > 0 || err != nil {
+				t.Errorf("versions: %q, %v", found, err)
+			}
+		})
+	}
+}
+
+// meanwhile does each of others again and again until stop is called, which returns when they have ended.
+func meanwhile(others ...func()) (stop func()) {
+	var all sync.WaitGroup
+	stopped := make(chan struct{})
+	for _, other := range others {
+		all.Go(func() {
 			for {
 				select {
-				case <-stop:
+				case <-stopped:
 					return
 				default:
 					other()
@@ -213,23 +246,60 @@ func TestFoldersComeAndGo(t *testing.T) {
 			}
 		})
 	}
-	for range 200 {
-		remove(t, tr, "d")
-		found := versionsOf(t, tr, "d")
-		if len(found) != 1 {
-			t.Fatalf("%d versions", len(found))
+	return sync.OnceFunc(func() {
+		close(stopped)
+		all.Wait()
+	})
+}
+
+// TestRestoreWhileTheQuarantineEnds asks for a folder that has just left the stage folder, but is not yet counted.
+func TestRestoreWhileTheQuarantineEnds(t *testing.T) {
+	root := memoryDir(t)
+	tr := newTree(t, root, tree.Options{})
+	folderHistory(t, tr)
+	began, restored := make(chan struct{}), make(chan error)
+	asked := sync.OnceFunc(func() {
+		go func() {
+			close(began)
+			restored <- restores("d")(tr)
+		}()
+		<-began
+		time.Sleep(20 * time.Millisecond)
+	})
+	tree.SetFailpoint(t, func(step string) error {
+		if step == "version-kept" {
+			asked()
 		}
-		if _, err := tr.Restore(ctx, pathOf("d"), tree.VersionKey{ID: found[0].ID}, pathOf("d"), tree.Change{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	close(stop)
-	others.Wait()
-	if found, err := look(root); len(found) != 4 || err != nil {
-		t.Errorf("the tree holds %v, %v", found, err)
-	}
+		return nil
+	})
 	tr.Settle(time.Now())
-	if found, err := versionsIn(root); len(found) > 0 || err != nil {
-		t.Errorf("versions: %q, %v", found, err)
+	if err := <-restored; err != nil {
+		t.Error(err)
 	}
+	if body, err := get(t, tr, "d/e/b"); body != "deep" || err != nil {
+		t.Errorf("%q, %v", body, err)
+	}
+}
+
+// TestRestoreThatFails leaves the version where it is.
+func TestRestoreThatFails(t *testing.T) {
+	whereverKept(t, folderHistory, func(t *testing.T, tr *tree.Tree, root string) {
+		tree.SetFailpoint(t, func(step string) error {
+			if step == "rename" {
+				return unix.EXDEV
+			}
+			return nil
+		})
+		if err := restores("d")(tr); !errors.Is(err, tree.ErrCrossDevice) {
+			t.Errorf("%v", err)
+		}
+		tree.HookFailpoint(nil)
+		if err := restores("d")(tr); err != nil {
+			t.Errorf("and then: %v", err)
+		}
+		tr.Settle(time.Now().Add(time.Minute))
+		if kept, err := versionsIn(root); err != nil || len(kept) != tr.Stats().VersionsFiles || slices.Contains(kept, "d: /") {
+			t.Errorf("%d versions are counted, there are %q, %v", tr.Stats().VersionsFiles, kept, err)
+		}
+	})
 }

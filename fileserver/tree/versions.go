@@ -145,13 +145,6 @@ func (v *versions) settled(id string) {
 	v.arriving = slices.DeleteFunc(v.arriving, func(k version) bool { return k.id == id })
 }
 
-// wants reports whether what leaves the quarantine is to be kept.
-func (v *versions) wants(id string) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.ageMax >= 0 && !slices.ContainsFunc(v.arriving, func(k version) bool { return k.id == id && k.ended })
-}
-
 // drop removes what leaves the quarantine and is not kept.
 func (v *versions) drop(id string) {
 	v.moves.Lock()
@@ -190,6 +183,7 @@ func (v *versions) takeIn(id string, late bool, bytes int64) (ended []version, e
 		}
 		return nil, err
 	}
+	_ = failpoint("version-kept")
 	k := v.look(to, bytes)
 	v.mu.Lock()
 	defer v.mu.Unlock()
