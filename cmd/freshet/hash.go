@@ -20,10 +20,12 @@ const (
 )
 
 func newHash() *cobra.Command {
-	return &cobra.Command{
+	by := new(algorithm)
+	cmd := &cobra.Command{
 		Use:   "hash [PATH…]",
 		Short: "Print the tags of files",
-		Long: "The tag of a file is the XXH3-128 of its bytes. The lines are those of `xxhsum -H128`, names as they are\n" +
+		Long: "The tag of a file is the XXH3-128 of its bytes, or the first half of their BLAKE3 where a folder is served\n" +
+			"with hash = \"blake3\". The lines are those of `xxhsum -H128` or `b3sum --length 16`, names as they are\n" +
 			"included; without a PATH, or where it is -, standard input is read. The exit code is 1 if a file could not\n" +
 			"be read.",
 		Example: examples(
@@ -37,9 +39,12 @@ func newHash() *cobra.Command {
 			if len(args) == 0 {
 				args = []string{stdinPath}
 			}
-			return hashAll(cmd.Context(), args, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			h := hashing.Algorithm(*by)
+			return hashAll(cmd.Context(), h, args, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
+	cmd.Flags().Var(by, "algorithm", "what the folder's tags are made by: `ALGORITHM` is xxh3 or blake3")
+	return cmd
 }
 
 func isTerminal(stream any) bool {
@@ -54,7 +59,9 @@ type hashed struct {
 
 // hashAll prints a line for each of paths, in their order, while as many are being read as there are processors. When ctx
 // ends it returns without waiting for reads, which may hang on a pipe for ever.
-func hashAll(ctx context.Context, paths []string, stdin io.Reader, stdout, stderr io.Writer) error {
+func hashAll(
+	ctx context.Context, by hashing.Algorithm, paths []string, stdin io.Reader, stdout, stderr io.Writer,
+) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	results := make([]chan hashed, len(paths))
@@ -66,7 +73,7 @@ func hashAll(ctx context.Context, paths []string, stdin io.Reader, stdout, stder
 		go func() {
 			buffer := make([]byte, hashBufferBytes)
 			for i := next.Add(1) - 1; i < int64(len(paths)) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				digest, err := hashPath(ctx, paths[i], stdin, buffer)
+				digest, err := hashPath(ctx, by.NewHasher(), paths[i], stdin, buffer)
 				results[i] <- hashed{digest, err}
 			}
 		}()
@@ -80,7 +87,7 @@ func hashAll(ctx context.Context, paths []string, stdin io.Reader, stdout, stder
 			if h.err != nil {
 				fmt.Fprintf(stderr, "freshet: cannot hash %s: %s\n", shown(path), reason(h.err))
 				failed = errPartly
-			} else if err := printHash(stdout, h.digest, path); err != nil {
+			} else if err := printHash(stdout, by, h.digest, path); err != nil {
 				return err
 			}
 		}
@@ -88,17 +95,19 @@ func hashAll(ctx context.Context, paths []string, stdin io.Reader, stdout, stder
 	return failed
 }
 
-// printHash prints one line as xxhsum does, which calls standard input "stdin".
-func printHash(w io.Writer, digest hashing.Digest, path string) error {
-	if path == stdinPath {
+// printHash prints one line as xxhsum or b3sum does. Only xxhsum calls standard input "stdin".
+func printHash(w io.Writer, by hashing.Algorithm, digest hashing.Digest, path string) error {
+	if path == stdinPath && by == hashing.XXH3 {
 		path = "stdin"
 	}
 	_, err := fmt.Fprintf(w, "%s  %s\n", digest, path)
 	return err
 }
 
-// hashPath returns the digest of a file's bytes as one reading found them. buffer is for its use.
-func hashPath(ctx context.Context, path string, stdin io.Reader, buffer []byte) (hashing.Digest, error) {
+// hashPath returns the digest of a file's bytes as one reading found them. h, of nothing yet, and buffer are for its use.
+func hashPath(
+	ctx context.Context, h *hashing.Hasher, path string, stdin io.Reader, buffer []byte,
+) (hashing.Digest, error) {
 	r := stdin
 	if path != stdinPath {
 		f, err := os.Open(path)
@@ -108,7 +117,6 @@ func hashPath(ctx context.Context, path string, stdin io.Reader, buffer []byte) 
 		defer f.Close()
 		r = f
 	}
-	h := hashing.NewHasher()
 	for ctx.Err() == nil {
 		n, err := io.ReadFull(r, buffer)
 		_, _ = h.Write(buffer[:n]) // never fails

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"freshet/hashing"
 )
 
 // ask runs the program in this process.
@@ -71,6 +73,28 @@ func TestHashPrintsWhatXxhsumPrints(t *testing.T) {
 	}
 }
 
+func TestHashPrintsWhatB3sumPrints(t *testing.T) {
+	need(t, "b3sum")
+	t.Chdir(t.TempDir())
+	paths := []string{"-"}
+	for _, n := range []int{0, 1, 64, 65, 1 << 10, 1<<10 + 1, 8 << 10, 8<<10 + 1, 1<<20 - 1, 1 << 20, 3<<20 + 7} {
+		paths = append(paths, fmt.Sprint("size ", n))
+		if err := os.WriteFile(fmt.Sprint("size ", n), bytes.Repeat([]byte("freshet"), n/7+1)[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	theirs := exec.Command("b3sum", append([]string{"--length", "16"}, paths...)...)
+	theirs.Stdin = strings.NewReader("piped")
+	want, err := theirs.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, got, errs := ask(strings.NewReader("piped"), append([]string{"hash", "--algorithm", "blake3"}, paths...)...)
+	if code != exitOK || got != string(want) || errs != "" {
+		t.Errorf("exit code %d\ngot  %q\nwant %q\n%s", code, got, want, errs)
+	}
+}
+
 func TestHashTellsAReadThatFails(t *testing.T) {
 	code, out, errs := ask(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("abc"))), "hash", "-")
 	if code != exitFailed || out != "" || errs != "freshet: cannot hash -: timeout\n" {
@@ -91,7 +115,7 @@ func TestHashEndsWhenInterrupted(t *testing.T) {
 
 func TestHashEndsWhenNobodyReads(t *testing.T) {
 	gone := errors.New("nobody reads")
-	err := hashAll(context.Background(), []string{"-"}, strings.NewReader(""), failingWriter{gone}, io.Discard)
+	err := hashAll(context.Background(), hashing.XXH3, []string{"-"}, strings.NewReader(""), failingWriter{gone}, io.Discard)
 	if !errors.Is(err, gone) {
 		t.Errorf("got %v", err)
 	}

@@ -18,7 +18,7 @@ var others = map[string]string{
 	"upload-size": "11", "uploads": "12", "stage-size": "13", "body-memory": "14", "cache-memory": "15", "versions": "16h",
 	"versions-size": "17", "versions-files": "18", "hash-wait": "19s", "connections": "20", "header-bytes": "21",
 	"header-time": "22s", "body-idle-time": "23s", "body-progress": "24", "idle-time": "25s", "shutdown-time": "26s",
-	"buffer-time": "27s",
+	"buffer-time": "27s", "hash": "blake3",
 }
 
 // loadFrom loads a config from the three sources.

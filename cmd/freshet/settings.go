@@ -19,6 +19,7 @@ type config struct {
 	Metrics              string
 	RequirePreconditions boolean
 	Cache                cacheRules
+	Hash                 algorithm
 
 	UploadSize, BodyMemory, CacheMemory, HeaderBytes, BodyProgress size
 	StageSize, VersionsSize                                        share
@@ -85,6 +86,7 @@ func settings(c *config) []setting {
 		{"metrics", false, word{&c.Metrics, "address"}, "`ADDRESS` of a second listener, for Prometheus"},
 		{"require-preconditions", false, &c.RequirePreconditions, "refuse to replace or remove without a condition (428)"},
 		{"cache", false, &c.Cache, "list of \"PATTERN=VALUE\": Cache-Control of files, the first that matches wins"},
+		{"hash", false, &c.Hash, "what tags are made by: xxh3, or blake3 against forgers; fixed for each root"},
 
 		{"upload-size", false, &c.UploadSize, "largest upload"},
 		{"uploads", false, &c.Uploads, "uploads at once"},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"freshet/fileserver"
+	"freshet/hashing"
 )
 
 // A value is one field of a config that can be set from text. It is a pflag.Value, so that a table of values can drive flags,
@@ -63,6 +64,20 @@ func (c choice) Set(text string) error {
 		return fmt.Errorf("it is one of %s", strings.Join(c.from, ", "))
 	}
 	*c.text = text
+	return nil
+}
+
+// An algorithm makes digests. The zero value is the default.
+type algorithm hashing.Algorithm
+
+func (a *algorithm) String() string { return hashing.Algorithm(*a).String() }
+func (a *algorithm) Type() string   { return "xxh3|blake3" }
+func (a *algorithm) Set(text string) error {
+	parsed, err := hashing.ParseAlgorithm(text)
+	if err != nil {
+		return errors.New("it is one of xxh3, blake3")
+	}
+	*a = algorithm(parsed)
 	return nil
 }
 

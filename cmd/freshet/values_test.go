@@ -179,14 +179,14 @@ func TestNearest(t *testing.T) {
 
 // FuzzValues checks that what a value prints is read back as the same value.
 func FuzzValues(f *testing.F) {
-	for _, seed := range []string{"10GiB", "1h0m1s", "30d", "10%", "0.000000001s", "9223372036854775807", "a=b;c=d", "x, y"} {
+	for _, seed := range []string{"10GiB", "1h0m1s", "30d", "10%", "0.000000001s", "9223372036854775807", "a=b;c=d", "x, y", "blake3"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		var d1, d2 time.Duration
 		for _, pair := range [][2]value{
 			{new(size), new(size)}, {new(share), new(share)}, {new(count), new(count)}, {new(boolean), new(boolean)},
-			{span{&d1, true}, span{&d2, true}}, {new(list), new(list)}, {new(cacheRules), new(cacheRules)},
+			{span{&d1, true}, span{&d2, true}}, {new(list), new(list)}, {new(algorithm), new(algorithm)}, {new(cacheRules), new(cacheRules)},
 		} {
 			if pair[0].Set(text) != nil {
 				continue

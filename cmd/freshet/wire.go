@@ -12,6 +12,7 @@ import (
 
 	"freshet/fileserver"
 	"freshet/fileserver/tree"
+	"freshet/hashing"
 )
 
 // openTree opens the folder of t as the settings say.
@@ -33,6 +34,7 @@ func (c *config) treeOptions(t target, log *slog.Logger) (tree.Options, error) {
 		Symlinks:         tree.Symlinks(c.Symlinks),
 		Only:             t.only,
 		State:            c.State,
+		Algorithm:        hashing.Algorithm(c.Hash),
 		Log:              log,
 		UploadsMax:       int(c.Uploads),
 		UploadBytesMax:   int64(c.UploadSize),
