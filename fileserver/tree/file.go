@@ -72,7 +72,7 @@ func (f *File) load() error {
 	body := make([]byte, f.Entry.Size)
 	if n, err := f.h.readAt(body, 0); err != nil && err != io.EOF {
 		return err
-	} else if n < len(body) || hashing.Sum(body) != f.Entry.Digest {
+	} else if n < len(body) || f.tree.o.Algorithm.Sum(body) != f.Entry.Digest {
 		return f.torn()
 	}
 	f.tree.cache.put(f.Entry.Digest, body)
@@ -84,6 +84,7 @@ func (f *File) load() error {
 func (f *File) torn() error {
 	f.tree.stats.torn.Add(1)
 	f.tree.hasher.index.Drop(f.Entry.Stamp.Inode())
+	f.tree.distrust(f.rel)
 	return fmt.Errorf("read %q: %w", f.rel, ErrTorn)
 }
 
@@ -147,7 +148,7 @@ func (f *File) block(buf []byte, i int64) ([]byte, error) {
 		return nil, f.torn()
 	case f.Entry.Digest.IsZero():
 	case f.blocks == nil:
-		if hashing.Sum(b) != f.Entry.Digest {
+		if f.tree.o.Algorithm.Sum(b) != f.Entry.Digest {
 			return nil, f.torn()
 		}
 	case hashing.BlockSum(b) != f.blocks[i]:

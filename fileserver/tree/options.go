@@ -3,6 +3,8 @@ package tree
 import (
 	"log/slog"
 	"time"
+
+	"freshet/hashing"
 )
 
 // Symlinks says which symbolic links are followed.
@@ -26,6 +28,7 @@ const (
 	StageShareMax     = 0.50                // share of the filesystem that staged uploads may take
 	HashWaitMax       = 10 * time.Second    // how long a request waits for a tag
 	QuarantineTimeMax = 5 * time.Second     // how long a displaced file is watched for a late writer
+	RescanInterval    = time.Hour           // between looks at everything for what no event told of
 	InUseWaitMax      = 2 * time.Second     // how long a change waits for a local writer to finish
 )
 
@@ -49,6 +52,11 @@ type Options struct {
 	VersionsBytesMax int64         // 0: VersionsShareMax of the filesystem
 	VersionsFilesMax int
 	HashWaitMax      time.Duration
+
+	// Algorithm is that of all digests. It is recorded in the state: a root that was begun with another one is refused.
+	Algorithm hashing.Algorithm
+	// RescanInterval is how often everything is looked at for changes that no event told of; 0: RescanInterval.
+	RescanInterval time.Duration
 }
 
 // withDefaults fills in the limits that are zero.
@@ -61,6 +69,7 @@ func (o Options) withDefaults() Options {
 	def(&o.VersionsAgeMax, VersionsAgeMax)
 	def(&o.VersionsFilesMax, VersionsFilesMax)
 	def(&o.HashWaitMax, HashWaitMax)
+	def(&o.RescanInterval, RescanInterval)
 	o.BodyBytesMax = max(o.BodyBytesMax, copyBytesMax) // what one body may need
 	if o.Log == nil {
 		o.Log = slog.Default()

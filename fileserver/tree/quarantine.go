@@ -229,7 +229,7 @@ func (t *Tree) touched(d *displaced) bool {
 	if d.record.digest.IsZero() {
 		return true
 	}
-	sum := hashing.NewHasher()
+	sum := t.o.Algorithm.NewHasher()
 	if err := t.hasher.feed(sum, d.h, m.stamp.Size, false); err != nil {
 		return true
 	}

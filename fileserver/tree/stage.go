@@ -85,7 +85,8 @@ type Staged struct {
 	record   record // what is written beside that name
 	exposed  bool   // it had its target's name for a moment; it has room in the quarantine
 	ended    bool
-	mine     meta // as of seal
+	mine     meta   // as of seal
+	told     Cursor // the place of the commit in the feed
 }
 
 // Stage begins an upload to p of size bytes, -1 if unknown. Errors: ErrNoParent, ErrIsFolder, ErrBusy, ErrTooLarge,
@@ -129,7 +130,7 @@ func (t *Tree) stageIn(a *area, at place, size int64) (*Staged, error) {
 	if err := t.uploads.begin(); err != nil {
 		return nil, err
 	}
-	s := &Staged{tree: t, area: a, h: noHandle, sum: hashing.NewHasher(), expected: size, began: time.Now().UnixNano()}
+	s := &Staged{tree: t, area: a, h: noHandle, sum: t.o.Algorithm.NewHasher(), expected: size, began: time.Now().UnixNano()}
 	err := s.create(at)
 	if errors.Is(err, ErrNoSpace) && a.versions.makeRoom(roomForNamesBytes) {
 		err = s.create(at)
