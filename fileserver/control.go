@@ -17,19 +17,28 @@ type endpoint struct {
 	post  handler // nil: there is no POST
 	// writes says that POST changes the tree.
 	writes bool
+	remove handler // DELETE, which changes the tree; nil: there is none
 }
 
 // endpoints are all there are.
 var endpoints = []endpoint{
 	{name: "ui", below: true, read: (*Server).getAsset},
+	{name: "v1/versions", below: true, read: (*Server).getVersions, post: (*Server).restoreVersion, writes: true,
+		remove: (*Server).purgeVersion},
+	{name: "v1/trash", below: true, read: (*Server).getTrash, post: (*Server).restoreTrash, writes: true,
+		remove: (*Server).purgeTrash},
 }
 
 // allow returns the value of the Allow field.
 func (e *endpoint) allow(write bool) string {
-	if e.post == nil || e.writes && !write {
-		return allowReading
+	allow := allowReading
+	if e.post != nil && (write || !e.writes) {
+		allow += ", " + http.MethodPost
 	}
-	return allowReading + ", " + http.MethodPost
+	if e.remove != nil && write {
+		allow += ", " + http.MethodDelete
+	}
+	return allow
 }
 
 // control answers requests below the reserved name. The reserved name at any other depth is nowhere.
@@ -70,19 +79,27 @@ func targetBelow(names, escaped string) (t target, err error) {
 // enterEndpoint is the door of one endpoint.
 func (s *Server) enterEndpoint(w *reply, r *http.Request, e *endpoint, t target) error {
 	allow := e.allow(s.config.Write)
-	switch {
-	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+	answer, writes := e.post, e.writes
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
 		return e.read(s, w, r, t)
-	case r.Method == http.MethodOptions:
+	case http.MethodOptions:
 		s.answerOptions(w, allow)
 		return nil
-	case r.Method != http.MethodPost || e.post == nil:
+	case http.MethodPost:
+	case http.MethodDelete:
+		answer, writes = e.remove, true
+	default:
+		answer = nil
+	}
+	switch {
+	case answer == nil:
 		return s.methodRefused(r.Method, allow)
-	case e.writes && !s.config.Write:
+	case writes && !s.config.Write:
 		err := problem.ReadOnly.Errorf("%s cannot be used: nothing can be changed through this server.", r.Method)
 		return withAllow(err, allow)
 	}
-	return e.post(s, w, r, t)
+	return answer(s, w, r, t)
 }
 
 // getAsset answers with a part of the pages, which never changes under its name.

@@ -22,17 +22,22 @@ func (s *Server) get(w *reply, r *http.Request, t target) error {
 	if t.folder {
 		return s.getFolder(w, r, t.path)
 	}
+	err := untorn(w, func() error { return s.getFile(w, r, t.path) })
+	if errors.Is(err, tree.ErrIsFolder) {
+		return s.redirectToFolder(w, r, t.path)
+	}
+	return err
+}
+
+// untorn answers again when the file was torn before its first byte was sent.
+func untorn(w *reply, answer func() error) error {
 	for try := 1; ; try++ {
-		err := s.getFile(w, r, t.path)
-		switch {
-		case errors.Is(err, tree.ErrIsFolder):
-			return s.redirectToFolder(w, r, t.path)
-		case errors.Is(err, tree.ErrTorn) && w.status == 0 && try < tornTriesMax:
-			clear(w.Header())
-			w.pending = 0
-		default:
+		err := answer()
+		if !errors.Is(err, tree.ErrTorn) || w.status != 0 || try == tornTriesMax {
 			return err
 		}
+		clear(w.Header())
+		w.pending = 0
 	}
 }
 
@@ -42,6 +47,11 @@ func (s *Server) getFile(w *reply, r *http.Request, p tree.Path) error {
 		return err
 	}
 	defer f.Close()
+	return s.answerFile(w, r, f, s.cacheControl(p.String()))
+}
+
+// answerFile answers with f: a part of it, all of it, or that the client has it or must not have it.
+func (s *Server) answerFile(w *reply, r *http.Request, f *tree.File, cache []string) error {
 	h := w.Header()
 	media := mediaOf(f.Entry.Name)
 	setSafe(h)
@@ -52,11 +62,11 @@ func (s *Server) getFile(w *reply, r *http.Request, p tree.Path) error {
 	case precond.Failed:
 		return preconditionFailed(&f.Entry)
 	case precond.NotModified:
-		s.setValidators(w, f, p, state)
+		s.setValidators(w, f, cache, state)
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	s.setValidators(w, f, p, state)
+	s.setValidators(w, f, cache, state)
 	h["Content-Type"] = media.contentType
 	if f.Entry.Digest.IsZero() {
 		return s.sendUntagged(w, r, f)
@@ -82,7 +92,7 @@ func (s *Server) stateOf(f *tree.File) precond.State {
 // setValidators sets what a 200 and its 304 have in common (RFC 9110 section 15.4.5). Without a tag nothing may be
 // kept: the file is being written right now. Date and Last-Modified are of when the request came, before the file was
 // looked at: a client may ask by either of them, and a change made while the answer waited must not be older.
-func (s *Server) setValidators(w *reply, f *tree.File, p tree.Path, state precond.State) {
+func (s *Server) setValidators(w *reply, f *tree.File, cache []string, state precond.State) {
 	h := w.Header()
 	h["Date"] = s.validators.httpDate(w.start)
 	if f.Entry.Digest.IsZero() {
@@ -90,7 +100,7 @@ func (s *Server) setValidators(w *reply, f *tree.File, p tree.Path, state precon
 		return
 	}
 	h["ETag"] = s.validators.tag(f.Entry.Digest, f.Entry.Size).etag
-	h["Cache-Control"] = s.cacheControl(p.String())
+	h["Cache-Control"] = cache
 	if modified, ok := precond.LastModified(state, w.start); ok {
 		h["Last-Modified"] = s.validators.httpDate(modified)
 	}

@@ -62,8 +62,8 @@ type FolderHasher struct {
 	buf       []byte
 	long      sum128 // of what did not fit into buf; made when first needed
 	spilled   bool   // long holds the beginning
-	missing   uint64 // children yet to come
-	unknown   bool   // a child has no tag, or there are too many
+	missing   uint64 // children yet to come; wraps around when there are too many
+	unknown   bool   // a child has no tag or too long a name
 }
 
 // NewFolderHasher returns a FolderHasher that computes fingerprints by a. Reset or ResetBucket comes next.
@@ -84,7 +84,7 @@ func (h *FolderHasher) begin(header string, count uint64) {
 // Add adds the next child: children come in rising order of the bytes of their names. A name has at most 65,535 bytes. The
 // size of what is no file does not count. A zero tag is that of a child whose state is not known.
 func (h *FolderHasher) Add(kind byte, name []byte, size int64, tag Digest) {
-	h.unknown = h.unknown || tag.IsZero() || h.missing == 0 || len(name) > math.MaxUint16
+	h.unknown = h.unknown || tag.IsZero() || len(name) > math.MaxUint16
 	h.missing--
 	if kind == ChildFolder || kind == ChildLink {
 		size = 0

@@ -33,6 +33,7 @@ var onlyIn = map[string]string{
 	"github.com/labstack/echo":     "fileserver",
 	"github.com/fsnotify/fsnotify": "watcher",
 	"github.com/zeebo/xxh3":        "hashing",
+	"github.com/zeebo/blake3":      "hashing",
 }
 
 // imports calls f for each import of each Go file of the module that is not a test, with the package that it is in.

@@ -6,7 +6,8 @@
 // A reader's tags are compared with the tag of the selected representation, a writer's by the digest that they begin with,
 // so that a client that fetched a coded representation can write. Where it cannot be decided whether a tag matches, because
 // the field is malformed or the present tag is not known, an If-Match is false; an If-None-Match sends a reader the bytes,
-// and keeps a writer off. Only what is no tag at all, as in `If-None-Match: anything`, matches nothing for anybody.
+// and keeps a writer off. A folder's fingerprint is not known for moments only, in which a writer is asked to come again.
+// Only what is no tag at all, as in `If-None-Match: anything`, matches nothing for anybody.
 //
 // # Dates
 //

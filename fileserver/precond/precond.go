@@ -12,9 +12,14 @@ import (
 type State struct {
 	Exists  bool
 	ETag    string         // the strong tag, with its quotes; "" while none is known
-	Digest  hashing.Digest // of the content without coding; zero while it is not known
+	Digest  hashing.Digest // of the content without coding, of a folder its fingerprint; zero while it is not known
 	ModTime time.Time      // as the filesystem has it; zero if there is none
 	Changed time.Time      // when name, mode or content last changed, by the system's own clock
+	Folder  bool
+	// Window says that a part of a folder's listing is read. Then If-Match compares the state of the folder, Digest and
+	// Mtimes, so that the tag of the first part holds the others together.
+	Window bool
+	Mtimes uint64 // of a folder's children, as in its tags
 }
 
 // A Verdict is the outcome of evaluating a Condition.
@@ -24,6 +29,7 @@ const (
 	Proceed     Verdict = iota // do as the method says
 	NotModified                // answer 304
 	Failed                     // answer 412
+	Unknown                    // it cannot be said now: ask again; of a change of a folder only
 )
 
 // A Condition is the conditional fields of a request but If-Range. The zero Condition is none.
@@ -89,7 +95,7 @@ func (c Condition) NeedsTag() bool { return len(c.match.Tags) > 0 || len(c.noneM
 func (c Condition) Read(s State) Verdict {
 	n := &c.noneMatch
 	switch {
-	case c.unmet(&s, comparison{}):
+	case c.unmet(&s, comparison{window: s.Window}):
 		return Failed
 	case n.Any && !n.Malformed && s.Exists, comparison{weak: true}.anyOf(n.Tags, &s):
 		return NotModified
@@ -102,15 +108,24 @@ func (c Condition) Read(s State) Verdict {
 }
 
 // Write evaluates the conditions of a method that changes something. Tags are compared by the digest that they begin with, so
-// that the tag of any coding names the version. An If-None-Match of which it cannot be said that it does not match fails.
+// that the tag of any coding names the version; those of a folder by the fingerprint in them, so that the tag of any of its
+// listings does. An If-None-Match of which it cannot be said that it does not match fails. While a folder's fingerprint is not
+// known a condition that compares it is neither true nor false: that passes by itself.
 func (c Condition) Write(s State) Verdict {
 	n := &c.noneMatch
+	unknown := s.Exists && s.Folder && s.Digest.IsZero()
 	switch {
+	case unknown && c.match.Present && !c.match.Malformed && !c.match.Any:
+		return Unknown
 	case c.unmet(&s, comparison{byDigest: true}):
 		return Failed
 	case !s.Exists:
 		return Proceed
-	case n.Any, n.Truncated, len(n.Tags) > 0 && s.ETag == "":
+	case n.Any, n.Truncated:
+		return Failed
+	case unknown && len(n.Tags) > 0:
+		return Unknown
+	case len(n.Tags) > 0 && s.ETag == "":
 		return Failed
 	case comparison{weak: true, byDigest: true}.anyOf(n.Tags, &s):
 		return Failed
@@ -138,6 +153,7 @@ func (c *Condition) unmet(s *State, strong comparison) bool {
 type comparison struct {
 	weak     bool // the weak comparison
 	byDigest bool // by the digests that the tags begin with, if both have one
+	window   bool // by the states of the folder that the tags name
 }
 
 // anyOf reports whether one of the tags is that of s.
@@ -146,7 +162,10 @@ func (c comparison) anyOf(tags []hashing.ETag, s *State) bool {
 		return false
 	}
 	for _, t := range tags {
-		if (c.weak || !t.Weak) && (t.Opaque == s.opaque() || c.byDigest && s.isVersion(t)) {
+		if t.Weak && !c.weak {
+			continue
+		}
+		if t.Opaque == s.opaque() || c.byDigest && s.isVersion(t) || c.window && s.isState(t) {
 			return true
 		}
 	}
@@ -156,10 +175,19 @@ func (c comparison) anyOf(tags []hashing.ETag, s *State) bool {
 // opaque is the part of the strong tag between its quotes.
 func (s *State) opaque() string { return s.ETag[1 : len(s.ETag)-1] }
 
-// isVersion reports whether t names the content of s in any coding.
+// isVersion reports whether t names the content of s in any coding, or the folder in any listing.
 func (s *State) isVersion(t hashing.ETag) bool {
 	d, ok := t.Digest()
+	if s.Folder {
+		d, ok = hashing.SubtreeOf(t)
+	}
 	return ok && !s.Digest.IsZero() && d == s.Digest
+}
+
+// isState reports whether t is the tag of a listing of the folder in the state s.
+func (s *State) isState(t hashing.ETag) bool {
+	subtree, mtimes, _, _, ok := hashing.ParseFolderETag(t.String())
+	return ok && !s.Digest.IsZero() && subtree == s.Digest && mtimes == s.Mtimes
 }
 
 // IfRange evaluates If-Range (RFC 9110 section 13.1.5): whether a range of the selected representation may be sent. Without the

@@ -17,7 +17,7 @@ const (
 	failed      = precond.Failed
 )
 
-var verdictNames = map[precond.Verdict]string{proceed: "Proceed", notModified: "NotModified", failed: "Failed"}
+var verdictNames = map[precond.Verdict]string{proceed: "Proceed", notModified: "NotModified", failed: "Failed", precond.Unknown: "Unknown"}
 
 var (
 	digestA = hashing.Sum([]byte("a"))

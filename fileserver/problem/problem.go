@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"freshet/fileserver/tree"
 )
 
 // TypePrefix begins every problem type.
@@ -30,15 +32,32 @@ type Problem struct {
 	Saved   []Saved    `json:"saved,omitempty"`       // what a request that failed in part has done
 	Refused []Refused  `json:"refused,omitempty"`     // what it has not
 	After   int        `json:"retry_after,omitempty"` // seconds; also the Retry-After field
+	*Progress
+	*LostCursor
 
 	// Header holds further fields that the answer must carry, such as Allow with a 405.
 	Header http.Header `json:"-"`
+}
+
+// Progress says how far the server is with the first look at its tree.
+type Progress struct {
+	Done  int64 `json:"files_done"`
+	Total int64 `json:"files_total"` // as far as known
+}
+
+// A LostCursor says why the feed cannot be followed from a cursor, and from where it can.
+type LostCursor struct {
+	Reason string `json:"reason"` // "epoch", "trimmed" or "gap"
+	Cursor string `json:"cursor"`
 }
 
 // A CurrentTag is the entity tag of what is at a path now. The zero value is left out of a Problem.
 type CurrentTag struct {
 	Known bool   // the rest means something
 	ETag  string // "" if nothing is there, or its tag is not known: null in JSON
+	// Folder says that ETag names a folder and all that is below. It goes with conditions, and is the tag of no
+	// representation.
+	Folder bool
 }
 
 // IsZero reports whether c is left out.
@@ -109,6 +128,18 @@ func From(err error) *Error {
 	return &Error{kind: k, detail: k.detail, cause: err}
 }
 
+// tell adds what the causes of a problem know about it.
+func (p *Problem) tell(err error) {
+	var warming *tree.WarmingError
+	var gone *tree.CursorGoneError
+	switch {
+	case errors.As(err, &warming):
+		p.Progress = &Progress{warming.FilesDone, warming.FilesTotal}
+	case errors.As(err, &gone):
+		p.LostCursor = &LostCursor{gone.Reason, gone.Current.String()}
+	}
+}
+
 // Error returns the detail that the client is told, after the kind's title, and what caused it.
 func (e *Error) Error() string {
 	text := e.kind.title + ": " + e.detail
@@ -132,14 +163,15 @@ func (k *Kind) Error() string { return k.title }
 
 // Of returns what to tell the client about err. It never returns the text of an error that is not an *Error.
 func Of(err error) Problem {
+	p := kindOf(err).problem()
 	var e *Error
 	if errors.As(err, &e) {
-		p := e.kind.problem()
+		p = e.kind.problem()
 		p.Detail, p.Next = e.detail, cmp.Or(e.Next, p.Next)
 		p.Current, p.Saved, p.Refused, p.Header = e.Current, e.Saved, e.Refused, e.Header
-		return p
 	}
-	return kindOf(err).problem()
+	p.tell(err)
+	return p
 }
 
 func (k *Kind) problem() Problem {
@@ -160,8 +192,15 @@ func kindOf(err error) *Kind {
 		return k
 	}
 	var tooLong *http.MaxBytesError
-	if errors.As(err, &tooLong) {
+	var warming *tree.WarmingError
+	var gone *tree.CursorGoneError
+	switch {
+	case errors.As(err, &tooLong):
 		return TooLarge
+	case errors.As(err, &warming):
+		return IndexWarming
+	case errors.As(err, &gone):
+		return CursorGone
 	}
 	for _, row := range table {
 		if errors.Is(err, row.err) {

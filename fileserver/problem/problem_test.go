@@ -38,6 +38,7 @@ var statuses = []struct {
 	{"ErrSame", tree.ErrSame, 403, "same", false},
 	{"ErrReadOnly", tree.ErrReadOnly, 403, "read-only-disk", false},
 	{"ErrCrossDevice", tree.ErrCrossDevice, 502, "cross-device", false},
+	{"ErrNoVersion", tree.ErrNoVersion, 404, "no-version", false},
 	{"ErrInUse", tree.ErrInUse, 423, "in-use", true},
 	{"ErrUnstable", tree.ErrUnstable, 503, "unstable", true},
 	{"ErrTooManyFiles", tree.ErrTooManyFiles, 503, "busy", true},
@@ -53,6 +54,8 @@ var statuses = []struct {
 	{"client_gone", context.Canceled, 499, "cancelled", false},
 	{"too_long", context.DeadlineExceeded, 503, "overtime", true},
 	{"body_limit", &http.MaxBytesError{Limit: 1}, 413, "too-large", false},
+	{"warming", fmt.Errorf("x: %w", &tree.WarmingError{FilesDone: 1, FilesTotal: 2}), 503, "index-warming", true},
+	{"cursor_gone", &tree.CursorGoneError{Reason: tree.GoneGap}, 410, "cursor-gone", false},
 	{"unknown", errors.New("secret"), 500, "internal", false},
 	{"parent_before_absence", fmt.Errorf("%w: %w", tree.ErrNoParent, tree.ErrNotExist), 409, "no-parent", false},
 	{"root_before_absence", fmt.Errorf("%w: %w", tree.ErrRootGone, tree.ErrNotExist), 503, "root-gone", true},
@@ -152,6 +155,29 @@ func TestCurrentInJSON(t *testing.T) {
 			b, err := json.Marshal(problem.Problem{Type: "t", Current: c.current})
 			if err != nil || string(b) != c.want {
 				t.Errorf("%s %v, want %s", b, err, c.want)
+			}
+		})
+	}
+}
+
+// What a client needs in order to go on stands in members of its own.
+func TestWhatErrorsOfTheTreeTell(t *testing.T) {
+	current := tree.Cursor{Epoch: "abcdefghijklmnop", Seq: 7}
+	for name, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"progress": {&tree.WarmingError{FilesDone: 0, FilesTotal: 12}, `"files_done":0,"files_total":12`},
+		"cursor":   {&tree.CursorGoneError{Reason: tree.GoneTrimmed, Current: current}, `"reason":"trimmed","cursor":"abcdefghijklmnop.7"`},
+		"neither":  {tree.ErrNotExist, `"status":404`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, err := json.Marshal(problem.Of(fmt.Errorf("x: %w", problem.From(c.err))))
+			if err != nil || !strings.Contains(string(b), c.want) {
+				t.Errorf("%s %v has no %s", b, err, c.want)
+			}
+			if name == "neither" && (strings.Contains(string(b), "files_") || strings.Contains(string(b), "cursor")) {
+				t.Errorf("%s tells what nobody knows", b)
 			}
 		})
 	}

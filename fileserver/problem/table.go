@@ -64,6 +64,12 @@ var (
 	Unsupported = &Kind{name: "unsupported", status: http.StatusNotImplemented,
 		title: "This way of uploading is not supported",
 		next:  "Send the whole file in one PUT."}
+	Asked = &Kind{name: "body", status: http.StatusBadRequest,
+		title: "The question cannot be understood",
+		next:  "Send one JSON object with have, and at most have64, depth and limit beside it."}
+	AskedTooMuch = &Kind{name: "body-too-large", status: http.StatusRequestEntityTooLarge,
+		title: "The question is too long",
+		next:  "Ask about fewer folders at once; the limits are in /.well-known/freshet."}
 	Range = &Kind{name: "range", status: http.StatusRequestedRangeNotSatisfiable,
 		title: "No such bytes",
 		next:  "Ask for a range within the size that Content-Range gives."}
@@ -80,6 +86,12 @@ var (
 	Exists = &Kind{name: "exists", status: http.StatusConflict,
 		title: "The name is taken",
 		next:  "Choose another name, or replace the version that is there by its tag."}
+	NotFolder = &Kind{name: "not-folder", status: http.StatusConflict,
+		title: "This is not a folder",
+		next:  "Ask about the folder that it is in."}
+	Unsettled = &Kind{name: "fingerprint-unknown", status: http.StatusServiceUnavailable,
+		title: "The folder's fingerprint is not known now",
+		next:  "Try again; what is being written in the folder must come to rest first.", retryAfter: retrySoon}
 	CrossOrigin = &Kind{name: "cross-origin", status: http.StatusForbidden,
 		title: "Refused for pages from elsewhere",
 		next:  "Send the request from a page of this server, or from a program that is not a browser."}
@@ -110,6 +122,10 @@ var (
 		title:  "The link is not followed",
 		detail: "The path leads through a link that leaves the served folder, or links are not followed here.",
 		next:   "Use the file's own path."}
+	NoVersion = &Kind{name: "no-version", status: http.StatusNotFound,
+		title:  "No such version is kept",
+		detail: "There never was such a version of this path, or it is not kept any more.",
+		next:   "Ask for the versions of the path, or for the trash, to see what there is."}
 	Permission = &Kind{name: "permission", status: http.StatusForbidden,
 		title:  "The server may not do this",
 		detail: "The server's user has no permission on this file or folder.",
@@ -141,6 +157,14 @@ var (
 		title:  "The served folder is gone",
 		detail: "The folder was removed or replaced on the server.", next: "Start the server again when it is back.",
 		retryAfter: retryLater}
+	IndexWarming = &Kind{name: "index-warming", status: http.StatusServiceUnavailable,
+		title:  "The tree is still being looked at",
+		detail: "The server has not yet seen all that is there since it started, so it says nothing about whole folders.",
+		next:   "Try again; this does not mean that anything is empty or gone.", retryAfter: retrySoon}
+	CursorGone = &Kind{name: "cursor-gone", status: http.StatusGone,
+		title:  "The feed cannot be followed from there",
+		detail: "What happened behind this cursor cannot be told any more.",
+		next:   "Keep the cursor given here, compare the tree once, then follow the feed from that cursor."}
 	NoSpace = &Kind{name: "no-space", status: http.StatusInsufficientStorage,
 		title:  "The disk is full",
 		detail: "There is no space for this on the server; nothing was changed.", next: "Free some space, then try again."}
@@ -188,6 +212,7 @@ var table = []struct {
 	{tree.ErrSame, Same},
 	{tree.ErrReadOnly, ReadOnlyDisk}, // a server that only reads does not ask the tree
 	{tree.ErrCrossDevice, CrossDevice},
+	{tree.ErrNoVersion, NoVersion},
 	{tree.ErrInUse, InUse},
 	{tree.ErrUnstable, Unstable},
 	{tree.ErrTorn, Unstable},

@@ -114,7 +114,7 @@ func (p *play) crash(hit int) error {
 	if err := os.Mkdir(p.root, 0o755); err != nil {
 		return err
 	}
-	if err := p.scene.before.build(p.root); err != nil {
+	if err := p.scene.build(p.root); err != nil {
 		return err
 	}
 	tr, err := tree.New(p.root, tree.Options{Write: true, Log: quiet})
@@ -316,8 +316,8 @@ func (p *play) compare() error {
 	case s.halfway != nil && maps.Equal(found, s.halfway):
 		return nil
 	case maps.Equal(found, s.before), s.meanwhile != nil && maps.Equal(found, s.between):
-		if len(versions) > 0 {
-			return fmt.Errorf("nothing changed, but there are versions: %q", versions)
+		if !slices.Equal(versions, s.held) {
+			return fmt.Errorf("nothing changed, but the versions are %q, not %q", versions, s.held)
 		}
 		return nil
 	}

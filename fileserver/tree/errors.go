@@ -24,6 +24,7 @@ var (
 	ErrSame        = errors.New("source and destination are one") // also: one inside the other
 	ErrReadOnly    = errors.New("tree is read-only")
 	ErrCrossDevice = errors.New("destination is on another filesystem")
+	ErrNoVersion   = errors.New("no such version")
 )
 
 // What may pass with time.

@@ -112,7 +112,7 @@ func (t *Tree) Misremember(rel string, other []byte) error {
 	if err != nil {
 		return err
 	}
-	sum := hashing.NewHasher()
+	sum := t.o.Algorithm.NewHasher()
 	_, _ = sum.Write(other)
 	t.hasher.index.Put(hashing.Record{Stamp: m.stamp, Digest: sum.Digest(), Blocks: sum.Blocks(), Certified: true})
 	return nil

@@ -151,7 +151,7 @@ func (f *File) block(buf []byte, i int64) ([]byte, error) {
 		if f.tree.o.Algorithm.Sum(b) != f.Entry.Digest {
 			return nil, f.torn()
 		}
-	case hashing.BlockSum(b) != f.blocks[i]:
+	case f.tree.o.Algorithm.BlockSum(b) != f.blocks[i]:
 		return nil, f.torn()
 	}
 	return b, nil

@@ -29,10 +29,10 @@ var errMoved = errors.New("file changed while it was read")
 
 // A hasher finds digests, each file once however many ask.
 type hasher struct {
-	index   *hashing.Index
-	sums    hashing.Algorithm
-	large   *semaphore.Weighted // files over copyBytesMax
-	buffers *bufferPool
+	algorithm hashing.Algorithm
+	index     *hashing.Index
+	large     *semaphore.Weighted // files over copyBytesMax
+	buffers   *bufferPool
 
 	mu      sync.Mutex
 	flights map[hashing.Stamp]*flight // guarded by mu; states being hashed now
@@ -142,7 +142,7 @@ func (x *hasher) readAll(h handle, m meta, held bool) (hashing.Record, error) {
 		defer x.large.Release(1)
 	}
 	began := time.Now().UnixNano()
-	sum := x.sums.NewHasher()
+	sum := x.algorithm.NewHasher()
 	if err := x.feed(sum, h, m.stamp.Size, held); err != nil {
 		return hashing.Record{}, err
 	}

@@ -107,8 +107,8 @@ var mutants = []mutant{
 	},
 	{
 		"block_unchecked", "file.go",
-		"case hashing.BlockSum(b) != f.blocks[i]:",
-		"case hashing.BlockSum(b) != f.blocks[i] && !woken():", "^TestWrongTagSendsNothing$/blocks",
+		"case f.tree.o.Algorithm.BlockSum(b) != f.blocks[i]:",
+		"case f.tree.o.Algorithm.BlockSum(b) != f.blocks[i] && !woken():", "^TestWrongTagSendsNothing$/blocks",
 	},
 	{
 		"hash_outlives_lease", "hash.go",

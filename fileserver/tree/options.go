@@ -41,7 +41,9 @@ type Options struct {
 	// State is the folder for staged uploads and versions, on the root's filesystem; "" means Reserved in the root. It is
 	// used only with Write.
 	State string
-	Log   *slog.Logger // nil: slog.Default()
+	// Algorithm computes digests. A root keeps to the one it was first served with.
+	Algorithm hashing.Algorithm
+	Log       *slog.Logger // nil: slog.Default()
 
 	UploadsMax       int
 	UploadBytesMax   int64
@@ -53,8 +55,6 @@ type Options struct {
 	VersionsFilesMax int
 	HashWaitMax      time.Duration
 
-	// Algorithm is that of all digests. It is recorded in the state: a root that was begun with another one is refused.
-	Algorithm hashing.Algorithm
 	// RescanInterval is how often everything is looked at for changes that no event told of; 0: RescanInterval.
 	RescanInterval time.Duration
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -52,6 +53,8 @@ type scene struct {
 	name          string
 	before, after world
 	kept          []string // "path: content", as lookAtState has it
+	stored        world    // what the versions hold before, ID standing for an ID
+	held          []string // that, as kept has it
 	exchanges     bool     // names are exchanged, where the filesystem can
 	linked        world    // what a crash may leave where a file is renamed by giving it a second name first
 	change        func(tr *tree.Tree) error
@@ -61,7 +64,7 @@ type scene struct {
 	meanwhile func(root string) error
 	between   world
 	undone    bool  // the change is refused in the end, after it was made
-	halfway   world // what a crash may leave before it is undone
+	halfway   world // what a crash may leave before it is undone, or between two changes
 	// late is what is left if a program that had the displaced file open writes "late" into it after the crash.
 	late world
 }
@@ -361,6 +364,40 @@ var scenes = []scene{
 		change: moves("a", "b"),
 	},
 	{
+		name:   "restore_file",
+		stored: world{"ID": "old", "ID.r": "-> 1 removed 0 0 - - a"},
+		held:   []string{"a: old"},
+		after:  world{"a": "old"},
+		kept:   []string{"a: old"},
+		change: restores("a"),
+	},
+	{
+		name:      "restore_over_file",
+		before:    world{"a": "now"},
+		stored:    world{"ID": "old", "ID.r": "-> 1 removed 0 0 - - a"},
+		held:      []string{"a: old"},
+		after:     world{"a": "old"},
+		kept:      []string{"a: old", "a: now"},
+		exchanges: true,
+		change:    restores("a"),
+	},
+	{
+		name:   "restore_folder",
+		stored: world{"ID": "/", "ID/b": "two", "ID.r": "-> 1 removed 0 0 - - d"},
+		held:   []string{"d: /"},
+		after:  world{"d": "/", "d/b": "two"},
+		change: restores("d"),
+	},
+	{
+		name:    "remove_and_restore_folder",
+		before:  world{"d": "/", "d/b": "two"},
+		halfway: world{},
+		after:   world{"d": "/", "d/b": "two"},
+		change: func(tr *tree.Tree) error {
+			return errors.Join(removes("d")(tr), restores("d")(tr))
+		},
+	},
+	{
 		name:   "make_folder",
 		before: world{"d": "/"},
 		after:  world{"d": "/", "d/e": "/"},
@@ -408,6 +445,40 @@ func copies(from, to string) func(*tree.Tree) error {
 		_, err := tr.Copy(context.Background(), pathOf(from), pathOf(to), x)
 		return err
 	}
+}
+
+// restores brings the newest version of a path back.
+func restores(name string) func(*tree.Tree) error {
+	return func(tr *tree.Tree) error {
+		ctx := context.Background()
+		list, err := tr.Versions(ctx, pathOf(name), "")
+		if err != nil || len(list.Versions) == 0 {
+			return fmt.Errorf("no versions of %s: %w", name, err)
+		}
+		key := tree.VersionKey{ID: list.Versions[0].ID}
+		_, err = tr.Restore(ctx, pathOf(name), key, pathOf(name), tree.Change{Guard: anything, By: "test"})
+		return err
+	}
+}
+
+func (s *scene) make(t testing.TB, root string) {
+	t.Helper()
+	if err := s.build(root); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// build makes what is there before, among the versions too.
+func (s *scene) build(root string) error {
+	if err := s.before.build(root); err != nil || len(s.stored) == 0 {
+		return err
+	}
+	kept := filepath.Join(root, tree.Reserved, "versions")
+	stored, id := world{}, fmt.Sprintf("%016x%012x", time.Now().UnixNano(), 0)
+	for name, text := range s.stored {
+		stored[strings.Replace(name, "ID", id, 1)] = text
+	}
+	return errors.Join(os.MkdirAll(kept, 0o700), stored.build(kept))
 }
 
 func ifPresent(cur *tree.Entry) error {

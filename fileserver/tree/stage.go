@@ -130,7 +130,8 @@ func (t *Tree) stageIn(a *area, at place, size int64) (*Staged, error) {
 	if err := t.uploads.begin(); err != nil {
 		return nil, err
 	}
-	s := &Staged{tree: t, area: a, h: noHandle, sum: t.o.Algorithm.NewHasher(), expected: size, began: time.Now().UnixNano()}
+	sum := t.o.Algorithm.NewHasher()
+	s := &Staged{tree: t, area: a, h: noHandle, sum: sum, expected: size, began: time.Now().UnixNano()}
 	err := s.create(at)
 	if errors.Is(err, ErrNoSpace) && a.versions.makeRoom(roomForNamesBytes) {
 		err = s.create(at)

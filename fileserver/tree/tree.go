@@ -71,10 +71,10 @@ func New(root string, o Options) (*Tree, error) {
 	t := &Tree{
 		o: o, name: name, disk: d, buffers: buffers,
 		hasher: &hasher{
-			index:   hashing.NewIndex(0),
-			sums:    o.Algorithm,
-			large:   semaphore.NewWeighted(largeHashersMax),
-			buffers: buffers,
+			algorithm: o.Algorithm,
+			index:     hashing.NewIndex(0),
+			large:     semaphore.NewWeighted(largeHashersMax),
+			buffers:   buffers,
 		},
 		cache:  newBodyCache(o.CacheBytesMax),
 		bodies: semaphore.NewWeighted(o.BodyBytesMax),

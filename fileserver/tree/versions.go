@@ -193,7 +193,13 @@ func (v *versions) takeIn(id string, late bool, bytes int64) (ended []version, e
 	k := v.look(to, bytes)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.arriving = slices.DeleteFunc(v.arriving, func(k version) bool { return k.id == id })
+	if at := slices.IndexFunc(v.arriving, func(k version) bool { return k.id == id }); at >= 0 {
+		unwanted := v.arriving[at].ended
+		v.arriving = slices.Delete(v.arriving, at, at+1)
+		if unwanted {
+			return []version{k}, nil
+		}
+	}
 	v.insert(k)
 	return v.trim(time.Now()), nil
 }
