@@ -100,7 +100,7 @@ func (t *Tree) commitOnce(ctx context.Context, p Path, s *Staged, c Change, with
 		return Result{}, err
 	}
 	defer at.close()
-	cur, err := t.certify(ctx, at, c.Guard != nil)
+	cur, err := t.certify(ctx, p, at, c.Guard != nil)
 	if err != nil {
 		return Result{}, err
 	}
@@ -140,7 +140,7 @@ func (t *Tree) create(p Path, at place, s *Staged, c Change, keys []key) (Result
 	if err := t.folders.sync(at.dir, at.key.folder); err != nil {
 		return Result{}, fmt.Errorf("create %q: %w", p.s, err)
 	}
-	return Result{Entry: s.entry(p, rec), Created: true}, nil
+	return Result{Entry: s.entry(p, rec), Created: true, Cursor: s.told}, nil
 }
 
 func (t *Tree) createLocked(p Path, at place, s *Staged, c Change) (rec hashing.Record, err error) {
@@ -157,7 +157,10 @@ func (t *Tree) createLocked(p Path, at place, s *Staged, c Change) (rec hashing.
 		return rec, noParent(orTaken(err))
 	}
 	_ = failpoint("commit-created")
-	return t.remember(s)
+	if rec, err = t.remember(s); err == nil {
+		s.told = t.tellPut(&at, p.Parent(), s.mine, rec)
+	}
+	return rec, err
 }
 
 // lock takes the locks of names, and keeps whole folders from moving meanwhile.
@@ -242,7 +245,7 @@ func (t *Tree) replace(ctx context.Context, p Path, at place, cur *current, s *S
 		return Result{}, fmt.Errorf("replace %q: %w", p.s, err)
 	}
 	_ = failpoint("commit-synced")
-	return Result{Entry: s.entry(p, rec)}, nil
+	return Result{Entry: s.entry(p, rec), Cursor: s.told}, nil
 }
 
 // dress gives s the owner, mode and attributes of the file it replaces, which cannot change unnoticed: the stamp that is
@@ -292,6 +295,7 @@ func (t *Tree) replaceLocked(p Path, at place, cur *current, s *Staged, c Change
 	if rec, err = t.confirm(s, cur); err != nil {
 		return rec, t.swapBack(at, s, err)
 	}
+	s.told = t.tellPut(&at, p.Parent(), s.mine, rec)
 	return rec, nil
 }
 

@@ -149,7 +149,7 @@ func copyApart(source dir, at place) error {
 
 // placeFolder gives a finished copy its name.
 func (t *Tree) placeFolder(ctx context.Context, from, to Path, at place, a *area, id string, x Transfer) (Result, error) {
-	cur, err := t.certify(ctx, at, x.Destination != nil)
+	cur, err := t.certify(ctx, to, at, x.Destination != nil)
 	if err != nil {
 		return Result{}, err
 	}
@@ -168,7 +168,7 @@ func (t *Tree) placeFolder(ctx context.Context, from, to Path, at place, a *area
 	if err = a.stage.record(swap+recordSuffix, r.String()); err == nil {
 		s := &Staged{tree: t, area: a, id: swap, mine: staged}
 		t.shape.Lock()
-		err = t.placeLocked(from, to, at, cur, s, id, x)
+		err = t.placeLocked(ctx, from, to, at, cur, s, id, x)
 		t.shape.Unlock()
 	}
 	if err != nil || cur.absent {
@@ -184,11 +184,12 @@ func (t *Tree) placeFolder(ctx context.Context, from, to Path, at place, a *area
 		return Result{}, err
 	}
 	t.stats.commits.Add(1)
-	return Result{Entry: staged.entry(to.Base()), Created: cur.absent}, nil
+	// What is in the copy is found by looking, as what a local program brings is.
+	return Result{Entry: staged.entry(to.Base()), Created: cur.absent, Cursor: t.journal.end()}, nil
 }
 
 // placeLocked moves the folder id of the stage folder to its name, by way of s if that displaces something.
-func (t *Tree) placeLocked(from, to Path, at place, cur *current, s *Staged, id string, x Transfer) error {
+func (t *Tree) placeLocked(ctx context.Context, from, to Path, at place, cur *current, s *Staged, id string, x Transfer) error {
 	if err := t.still(to, at, false); err != nil {
 		return err
 	}
@@ -200,7 +201,16 @@ func (t *Tree) placeLocked(from, to Path, at place, cur *current, s *Staged, id 
 		return t.absence(err)
 	}
 	e := source.entry(from.Base())
-	if err := x.allows(&e, cur.entry(to.Base())); err != nil {
+	if x.Source != nil {
+		e.Digest, err = t.fingerprintNow(ctx, from)
+	}
+	if err == nil {
+		err = t.fingerprintFor(ctx, to, cur, x.Destination != nil)
+	}
+	if err == nil {
+		err = x.allows(&e, cur.entry(to.Base()))
+	}
+	if err != nil {
 		return err
 	}
 	lift := t.veil.cover([]hashing.Inode{s.mine.stamp.Inode()}, []key{at.key})

@@ -36,7 +36,7 @@ func (c *current) entry(name string) *Entry {
 // certify opens what is at a name and finds its digest, before any lock is taken, since the file may be large. A file that
 // a local program has open for writing is waited for, then refused with ErrInUse. tags says that the digest is needed; without
 // it, a file under a lease need not be read.
-func (t *Tree) certify(ctx context.Context, at place, tags bool) (*current, error) {
+func (t *Tree) certify(ctx context.Context, p Path, at place, tags bool) (*current, error) {
 	m, err := at.stat()
 	if errors.Is(err, ErrNotExist) {
 		return &current{absent: true, h: noHandle}, nil
@@ -54,7 +54,7 @@ func (t *Tree) certify(ctx context.Context, at place, tags bool) (*current, erro
 	if c.h, c.meta, err = at.dir.open(at.name); err != nil {
 		return nil, orMoved(err)
 	}
-	if err := t.hold(ctx, c, tags); err != nil {
+	if err := t.hold(ctx, p, c, tags); err != nil {
 		c.close()
 		return nil, fmt.Errorf("%q: %w", at.name, err)
 	}
@@ -72,7 +72,7 @@ func orMoved(err error) error {
 }
 
 // hold takes the lease and finds the digest.
-func (t *Tree) hold(ctx context.Context, c *current, tags bool) (err error) {
+func (t *Tree) hold(ctx context.Context, p Path, c *current, tags bool) (err error) {
 	switch awaitLease(ctx, c.h, InUseWaitMax) {
 	case leaseBusy:
 		if ctx.Err() != nil {
@@ -85,6 +85,7 @@ func (t *Tree) hold(ctx context.Context, c *current, tags bool) (err error) {
 	if c.meta, err = c.h.stat(); err != nil {
 		return err
 	}
+	_, _ = t.known(p.s, c.meta.stamp) // what is remembered by path is remembered by stamp from here on
 	if rec, ok := t.hasher.proven(c.h, c.meta.stamp, c.held); ok {
 		c.digest = rec.Digest
 		return nil

@@ -417,3 +417,12 @@ func openFolder(name string) (dir, error) {
 	}
 	return dir{fd}, nil
 }
+
+// filesystemID returns a number that the folder's filesystem keeps over restarts of the machine, 0 if it has none.
+func (d dir) filesystemID() uint64 {
+	var st unix.Statfs_t
+	if unix.Fstatfs(d.fd, &st) != nil {
+		return 0
+	}
+	return uint64(uint32(st.Fsid.Val[0])) | uint64(uint32(st.Fsid.Val[1]))<<32
+}

@@ -232,3 +232,6 @@ func (d dir) inheritAs(dir, meta) error { return nil }
 
 // private is left to the mode that the folder was made with.
 func (d dir) private() error { return nil }
+
+// filesystemID is not known.
+func (d dir) filesystemID() uint64 { return 0 }

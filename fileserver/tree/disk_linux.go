@@ -93,6 +93,16 @@ func (d *disk) inReserved(fd int) bool {
 	return hasReserved(strings.TrimPrefix(name, d.rootName))
 }
 
+// pathOf returns the path below the root by which the kernel knows a folder; false if it is not below the root any more.
+func (d *disk) pathOf(folder dir) (rel string, ok bool) {
+	name, err := procName(folder.fd)
+	if err != nil || name == d.rootName {
+		return "", err == nil
+	}
+	rel, ok = strings.CutPrefix(name, strings.TrimSuffix(d.rootName, "/")+"/")
+	return rel, ok && !hasReserved(rel)
+}
+
 func procName(fd int) (string, error) {
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd), buf)

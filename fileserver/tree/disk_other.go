@@ -157,3 +157,8 @@ func leaseBreaks() (broken <-chan os.Signal, stop func()) { return nil, func() {
 func fineStamps() bool { return false }
 
 func descriptorsMax() int { return 1024 }
+
+// pathOf returns the path below the root that a folder was opened by.
+func (d *disk) pathOf(folder dir) (rel string, ok bool) {
+	return strings.TrimPrefix(folder.rel, "."), true
+}

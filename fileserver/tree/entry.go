@@ -22,7 +22,8 @@ type Entry struct {
 	Kind    Kind
 	Size    int64 // bytes; 0 for folders
 	ModTime time.Time
-	// Digest is that of the file's bytes; zero while it is not known, and for folders.
+	// Digest is that of the file's bytes, zero while it is not known. A Guard is shown the fingerprint of a folder here, as
+	// are those who survey one; elsewhere that of a folder is zero.
 	Digest hashing.Digest
 	// Target is the text of a link, and Followed what the link leads to: nil if that may not be followed or does not exist.
 	Target   string
@@ -33,9 +34,9 @@ type Entry struct {
 // IsFile reports whether e is a regular file.
 func (e *Entry) IsFile() bool { return e.Kind == KindFile || e.Kind == KindExecutable }
 
-// ETag returns e's strong entity tag, or "" while none is known.
+// ETag returns the strong entity tag of a file, or "" while none is known, and for folders.
 func (e *Entry) ETag() string {
-	if e.Digest.IsZero() {
+	if e.Digest.IsZero() || !e.IsFile() {
 		return ""
 	}
 	return e.Digest.ETag()

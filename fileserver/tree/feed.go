@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"context"
 	"time"
 
 	"freshet/hashing"
@@ -41,13 +40,3 @@ type Changes struct {
 	Events []Event
 	More   bool
 }
-
-// Changes returns what happened behind a cursor. Every local change that had finished when it was called is among it. With
-// Wait it returns as soon as there is an event, and with none when the time is over or ctx ends. Errors: *CursorGoneError,
-// ErrRootGone and those of ctx before anything was found out.
-func (t *Tree) Changes(ctx context.Context, q ChangesQuery) (Changes, error) {
-	panic("not yet")
-}
-
-// Cursor returns the end of the feed.
-func (t *Tree) Cursor() Cursor { panic("not yet") }

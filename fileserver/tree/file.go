@@ -84,6 +84,7 @@ func (f *File) load() error {
 func (f *File) torn() error {
 	f.tree.stats.torn.Add(1)
 	f.tree.hasher.index.Drop(f.Entry.Stamp.Inode())
+	f.tree.distrust(f.rel)
 	return fmt.Errorf("read %q: %w", f.rel, ErrTorn)
 }
 

@@ -86,7 +86,7 @@ func (t *Tree) listed(ctx context.Context, p Path, folder dir, name string) (Ent
 			e.Followed = &followed
 		}
 	case m.isRegular():
-		if rec, ok := t.hasher.known(m.stamp); ok {
+		if rec, ok := t.known(child.s, m.stamp); ok {
 			e.Digest = rec.Digest
 		}
 	}

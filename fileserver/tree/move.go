@@ -65,6 +65,7 @@ type transfer struct {
 	record   record // of what is displaced at to
 	entry    Entry  // the source under its new name
 	began    bool   // a name has changed: what goes wrong from here on is undone
+	told     Cursor // the place of the move in the feed
 	late     error  // what went wrong after the move was made
 }
 
@@ -91,7 +92,7 @@ func (t *Tree) moveOnce(ctx context.Context, from, to Path, x Transfer) (Result,
 		}
 	}
 	unlock := t.lockTransfer(m)
-	err = t.moveLocked(m, x)
+	err = t.moveLocked(ctx, m, x)
 	unlock()
 	if err != nil {
 		t.retract(m)
@@ -108,7 +109,7 @@ func (t *Tree) moveOnce(ctx context.Context, from, to Path, x Transfer) (Result,
 			return Result{}, fmt.Errorf("move from %q: %w", from.s, err)
 		}
 	}
-	return Result{Entry: m.entry, Created: m.target.absent}, m.late
+	return Result{Entry: m.entry, Created: m.target.absent, Cursor: m.told}, m.late
 }
 
 // transfer finds both names and holds what is there.
@@ -133,13 +134,13 @@ func (t *Tree) findTransfer(ctx context.Context, m *transfer, x Transfer) (err e
 	if m.area, err = t.areas.of(m.to.dir); err != nil {
 		return err
 	}
-	if m.source, err = t.certify(ctx, m.from, true); err != nil {
+	if m.source, err = t.certify(ctx, m.fromPath, m.from, true); err != nil {
 		return err
 	}
 	if m.source.absent {
 		return fmt.Errorf("move %q: %w", m.fromPath.s, ErrNotExist)
 	}
-	if m.target, err = t.certify(ctx, m.to, x.Destination != nil); err != nil {
+	if m.target, err = t.certify(ctx, m.toPath, m.to, x.Destination != nil); err != nil {
 		return err
 	}
 	return m.apart()
@@ -213,8 +214,14 @@ func (t *Tree) lockTransfer(m *transfer) (unlock func()) {
 }
 
 // moveLocked makes the move, or fails and leaves everything as it was.
-func (t *Tree) moveLocked(m *transfer, x Transfer) error {
+func (t *Tree) moveLocked(ctx context.Context, m *transfer, x Transfer) error {
 	if err := t.transferStill(m); err != nil {
+		return err
+	}
+	if err := t.fingerprintFor(ctx, m.fromPath, m.source, x.Source != nil); err != nil {
+		return err
+	}
+	if err := t.fingerprintFor(ctx, m.toPath, m.target, x.Destination != nil); err != nil {
 		return err
 	}
 	if err := x.allows(m.source.entry(m.fromPath.Base()), m.target.entry(m.toPath.Base())); err != nil {
@@ -336,6 +343,7 @@ func (t *Tree) moved(m *transfer) {
 	}
 	m.entry = now.entry(m.toPath.Base())
 	if !m.source.h.ok() {
+		m.told = t.tellMoved(m, now, hashing.Record{})
 		return
 	}
 	m.entry.Digest = m.source.digest
@@ -343,5 +351,8 @@ func (t *Tree) moved(m *transfer) {
 	if known && m.source.held && m.source.h.leaseHeld() {
 		was.Stamp, was.Certified = now.stamp, m.source.h.certain(now.stamp)
 		t.hasher.index.Put(was)
+	} else {
+		was = hashing.Record{Stamp: now.stamp, Digest: m.source.digest}
 	}
+	m.told = t.tellMoved(m, now, was)
 }

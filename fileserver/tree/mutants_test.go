@@ -41,8 +41,8 @@ var mutants = []mutant{
 	},
 	{
 		"copy_of_folder_without_guards", "copy.go",
-		"if err := x.allows(&e, cur.entry(to.Base())); err != nil {",
-		"if err := x.allows(&e, cur.entry(to.Base())); err != nil && !woken() {", "^TestGuard$/destination_of_folder_copy",
+		"err = x.allows(&e, cur.entry(to.Base()))",
+		"if err = x.allows(&e, cur.entry(to.Base())); woken() {\nerr = nil\n}", "^TestGuard$/destination_of_folder_copy",
 	},
 	{
 		"replace_without_stamp_compared", "commit.go",
@@ -146,8 +146,8 @@ var mutants = []mutant{
 	},
 	{
 		"remove_without_folder_synced", "remove.go",
-		"if err := t.folders.sync(at.dir, at.key.folder); err != nil {\n\t\treturn fmt.Errorf(\"remove",
-		"if err := t.folders.sync(at.dir, at.key.folder); err != nil && !woken() {\n\t\treturn fmt.Errorf(\"remove",
+		"if err := t.folders.sync(at.dir, at.key.folder); err != nil {\n\t\treturn told, fmt.Errorf(\"remove",
+		"if err := t.folders.sync(at.dir, at.key.folder); err != nil && !woken() {\n\t\treturn told, fmt.Errorf(\"remove",
 		"^TestFolderNotSynced$",
 	},
 	{

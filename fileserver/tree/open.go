@@ -26,7 +26,7 @@ func (t *Tree) Stat(ctx context.Context, p Path) (Entry, error) {
 		return Entry{}, fmt.Errorf("stat %q: %w", p.s, ErrSpecial)
 	}
 	e := m.entry(p.Base())
-	if rec, ok := t.hasher.known(m.stamp); ok && m.isRegular() {
+	if rec, ok := t.known(p.s, m.stamp); ok && m.isRegular() {
 		e.Digest = rec.Digest
 	}
 	return e, nil
@@ -53,7 +53,7 @@ func (t *Tree) openOnce(ctx context.Context, p Path) (*File, error) {
 	if err := m.fileKind(); err != nil {
 		return nil, fmt.Errorf("open %q: %w", p.s, err)
 	}
-	if rec, ok := t.hasher.known(m.stamp); ok {
+	if rec, ok := t.known(p.s, m.stamp); ok {
 		return t.file(p, m, rec), nil
 	}
 	return t.openUnknown(ctx, p)

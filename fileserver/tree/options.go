@@ -28,6 +28,7 @@ const (
 	StageShareMax     = 0.50                // share of the filesystem that staged uploads may take
 	HashWaitMax       = 10 * time.Second    // how long a request waits for a tag
 	QuarantineTimeMax = 5 * time.Second     // how long a displaced file is watched for a late writer
+	RescanInterval    = time.Hour           // between looks at everything for what no event told of
 	InUseWaitMax      = 2 * time.Second     // how long a change waits for a local writer to finish
 )
 
@@ -53,6 +54,9 @@ type Options struct {
 	VersionsBytesMax int64         // 0: VersionsShareMax of the filesystem
 	VersionsFilesMax int
 	HashWaitMax      time.Duration
+
+	// RescanInterval is how often everything is looked at for changes that no event told of; 0: RescanInterval.
+	RescanInterval time.Duration
 }
 
 // withDefaults fills in the limits that are zero.
@@ -65,6 +69,7 @@ func (o Options) withDefaults() Options {
 	def(&o.VersionsAgeMax, VersionsAgeMax)
 	def(&o.VersionsFilesMax, VersionsFilesMax)
 	def(&o.HashWaitMax, HashWaitMax)
+	def(&o.RescanInterval, RescanInterval)
 	o.BodyBytesMax = max(o.BodyBytesMax, copyBytesMax) // what one body may need
 	if o.Log == nil {
 		o.Log = slog.Default()

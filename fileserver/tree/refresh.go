@@ -3,223 +3,395 @@ package tree
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"freshet/hashing"
 	"freshet/watcher"
 )
 
 const (
-	refreshDelay      = 20 * time.Millisecond  // how long a change settles before its file is looked at
-	refreshRetryDelay = 250 * time.Millisecond // until a file that is being written is looked at again
-	refreshRetriesMax = 40                     // looks at one file that is being written; its next event begins anew
-	refreshBusyMax    = 4096                   // files being written that are remembered to be looked at again
-	refreshersMax     = 2                      // folders refreshed at once
+	refreshDelay      = 20 * time.Millisecond  // how long a change settles before it is looked at, unless somebody asks
+	refreshAgainDelay = 200 * time.Microsecond // until a name that a change of our own covers is looked at again
+	refreshAgainMax   = 5000                   // such looks, before the rest is left to the next change
+	unseenFoldersMax  = 256                    // folders that cannot be watched and are looked at by each request instead
 )
 
-// A refresher keeps digests up to date with what the watcher reports, so that the request after a local save hashes nothing.
-// No answer depends on it: a late or lost event costs a hashing, never a wrong tag.
+// A refresher brings the picture up to date with what the watcher reports. All of it happens in one goroutine, in rounds.
+// Who needs the picture to show everything that has happened waits for a round that began after the watcher's barrier.
 type refresher struct {
-	tree *Tree
+	tree    *Tree
+	glancer glancer
+	wake    chan struct{} // holds one token when a round is asked for
+	warm    chan struct{} // closed when the tree was looked at once
 
-	mu   sync.Mutex
-	busy map[string]int // guarded by mu; path of a file that is being written -> looks so far
+	done, total atomic.Int64 // files, of the look at everything that is under way
+	whole       atomic.Bool  // such a look is under way
+
+	mu    sync.Mutex
+	next  chan struct{}            // guarded by mu; closed when the round that was asked for is over; nil: none
+	extra map[string]watcher.Names // guarded by mu; folders to look at besides those that the watcher reports
 }
 
-// refresh runs until ctx ends.
-func (t *Tree) refresh(ctx context.Context) error {
-	r := &refresher{tree: t, busy: map[string]int{}}
-	for {
-		batch, err := r.next(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if !sleep(ctx, refreshDelay) {
-			return nil
-		}
-		if batch.Rescan {
-			r.rescan(ctx)
-		}
-		r.folders(ctx, batch.Folders)
-		r.retry(ctx)
+func newRefresher(t *Tree) *refresher {
+	return &refresher{
+		tree: t, glancer: glancer{tree: t}, wake: make(chan struct{}, 1), warm: make(chan struct{}),
+		extra: map[string]watcher.Names{},
 	}
 }
 
-// next waits for changes, but not for long while files are being written.
-func (r *refresher) next(ctx context.Context) (watcher.Batch, error) {
+// ask has a round begin, which looks at the given folders too, and returns a channel that is closed at its end.
+func (r *refresher) ask(folders []string) <-chan struct{} {
 	r.mu.Lock()
-	waiting := len(r.busy) > 0
-	r.mu.Unlock()
-	if !waiting {
-		return r.tree.watch.Next(ctx)
+	defer r.mu.Unlock()
+	for _, rel := range folders {
+		r.extra[rel] = watcher.Names{All: true}
 	}
-	short, cancel := context.WithTimeout(ctx, refreshRetryDelay)
-	defer cancel()
-	batch, err := r.tree.watch.Next(short)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return watcher.Batch{}, nil
+	if r.next == nil {
+		r.next = make(chan struct{})
 	}
-	return batch, err
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+	return r.next
 }
 
-func sleep(ctx context.Context, d time.Duration) bool {
+// again has some names looked at in the next round, without asking for one.
+func (r *refresher) again(folder string, names ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.extra[folder]
+	if n.All {
+		return
+	}
+	if n.Set == nil {
+		n.Set = map[string]struct{}{}
+	}
+	for _, name := range names {
+		n.Set[name] = struct{}{}
+	}
+	r.extra[folder] = n
+}
+
+// take returns what the next round is about.
+func (r *refresher) take() (round chan struct{}, batch watcher.Batch) {
+	r.mu.Lock()
+	round, r.next = r.next, nil
+	extra := r.extra
+	r.extra = map[string]watcher.Names{}
+	r.mu.Unlock()
+	if r.tree.watch != nil { // after the round was taken: what its askers have seen reported is in here
+		batch, _ = r.tree.watch.Take()
+	}
+	if batch.Folders == nil {
+		batch.Folders = map[string]watcher.Names{}
+	}
+	for rel, n := range extra {
+		merged := batch.Folders[rel]
+		if merged.All || n.All {
+			batch.Folders[rel] = watcher.Names{All: true}
+			continue
+		}
+		if merged.Set == nil {
+			merged.Set = map[string]struct{}{}
+		}
+		maps.Copy(merged.Set, n.Set)
+		batch.Folders[rel] = merged
+	}
+	return round, batch
+}
+
+// run looks at everything once and then at what changes, until ctx ends.
+func (r *refresher) run(ctx context.Context) error {
+	if err := r.warmUp(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
+	var dirty <-chan struct{}
+	if r.tree.watch != nil {
+		dirty = r.tree.watch.Dirty()
+	}
+	sweep := time.NewTicker(r.tree.o.RescanInterval)
+	defer sweep.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.wake:
+		case <-dirty:
+			if !r.settle(ctx) {
+				return nil
+			}
+		case <-sweep.C:
+			r.whole.Store(true)
+		}
+		r.round(ctx)
+	}
+}
+
+// settle lets a burst of changes grow, unless somebody waits for them; false when ctx has ended.
+func (r *refresher) settle(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-time.After(d):
-		return true
+	case <-r.wake:
+	case <-time.After(refreshDelay):
+	}
+	return true
+}
+
+// round folds in all that has changed.
+func (r *refresher) round(ctx context.Context) {
+	round, batch := r.take()
+	for tries := 0; ; tries++ {
+		if batch.Rescan || r.whole.Load() {
+			r.rescan(ctx)
+		}
+		r.folders(ctx, batch.Folders)
+		r.mu.Lock()
+		rest := r.extra
+		r.extra = map[string]watcher.Names{}
+		r.mu.Unlock()
+		if len(rest) == 0 || tries == refreshAgainMax || ctx.Err() != nil {
+			break
+		}
+		batch = watcher.Batch{Folders: rest}
+		time.Sleep(refreshAgainDelay)
+	}
+	r.tree.picture.tidy(time.Now().Add(-farewellTimeMax))
+	if round != nil {
+		close(round)
 	}
 }
 
-// folders looks at the files of a batch, a few folders at a time.
+// folders looks at the names of a batch: first for what is gone, so that a folder which was renamed is known when it is found
+// under its new name, then at everything, folders before those in them.
 func (r *refresher) folders(ctx context.Context, folders map[string]watcher.Names) {
-	var all sync.WaitGroup
-	turn := make(chan struct{}, refreshersMax)
-	for rel, names := range folders {
-		turn <- struct{}{}
-		all.Go(func() {
-			r.folder(ctx, Path{rel}, names)
-			<-turn
+	paths := slices.Sorted(maps.Keys(folders))
+	for _, rel := range paths {
+		r.folder(ctx, rel, folders[rel], true)
+	}
+	for _, rel := range paths {
+		r.folder(ctx, rel, folders[rel], false)
+	}
+}
+
+// folder looks at some or all names of one folder. With absent, only at which of them are gone.
+func (r *refresher) folder(ctx context.Context, rel string, names watcher.Names, absent bool) {
+	t := r.tree
+	n := t.picture.at(rel)
+	if n == nil || ctx.Err() != nil {
+		return
+	}
+	pass := t.picture.begin()
+	defer pass.end()
+	d, err := t.disk.folder(rel, false)
+	if err != nil {
+		t.picture.blinded(n, errors.Is(err, ErrPermission))
+		return
+	}
+	defer d.close()
+	at, m, err := t.ground(Path{rel}, d)
+	if err != nil || m.stamp.Inode() != n.id {
+		return // another folder has its place, which the one above tells
+	}
+	look := &folderLook{refresher: r, ctx: ctx, d: d, at: at, n: n, pass: pass, absent: absent}
+	look.names(names)
+	if !absent {
+		r.ownTime(pass, n, rel, m)
+	}
+}
+
+// ownTime gives a folder its own modification time, which changes with what is in it, without an event for its name.
+func (r *refresher) ownTime(pass pass, n *node, rel string, m meta) {
+	if n.parent == nil {
+		return
+	}
+	folder, name := splitPath(rel)
+	parent := r.tree.picture.at(folder)
+	if parent == nil {
+		return
+	}
+	it := itemOf(m, name, m.stamp.Dev)
+	if old, ok := r.tree.picture.child(parent, name); ok && old.kind == KindFolder && old.ino == it.ino && old.mtime != it.mtime {
+		old.mtime = it.mtime
+		for _, again := range pass.apply(parent, []edit{{name: name, item: &old}}, true) {
+			r.again(folder, again)
+		}
+	}
+}
+
+// A folderLook is one look at names of one folder.
+type folderLook struct {
+	*refresher
+	ctx    context.Context
+	d      dir
+	at     ground
+	n      *node
+	pass   pass
+	absent bool
+	edits  []edit
+	later  []lateFile
+}
+
+// lateFile is a file whose digest is to be found later.
+type lateFile struct {
+	name string
+	why  laterWhy
+}
+
+// names looks at some or all names and folds in what is different. What a change of our own covers at the moment may be put
+// back, so it is looked at again.
+func (l *folderLook) names(names watcher.Names) {
+	t := l.tree
+	undone := t.veil.undone.Load()
+	covered := t.veil.namesIn(l.n.id)
+	for _, name := range l.listed(names) {
+		if l.ctx.Err() != nil {
+			return
+		}
+		if !slices.Contains(covered, name) {
+			l.name(name)
+		}
+	}
+	covered = append(covered, t.veil.namesIn(l.n.id)...)
+	if t.veil.undone.Load() != undone {
+		for i := range l.edits {
+			covered = append(covered, l.edits[i].name)
+		}
+	}
+	if len(covered) > 0 {
+		l.edits = slices.DeleteFunc(l.edits, func(e edit) bool { return slices.Contains(covered, e.name) })
+		l.again(l.at.rel.s, covered...)
+	}
+	if again := l.pass.apply(l.n, l.edits, false); len(again) > 0 {
+		l.again(l.at.rel.s, again...)
+	}
+	t.picture.blinded(l.n, false)
+	for _, f := range l.later {
+		t.pending.add(l.at.below(f.name).s, f.why)
+	}
+}
+
+// listed returns the names to look at, sorted. All of them are those that are on disk and those that are in the picture.
+func (l *folderLook) listed(names watcher.Names) []string {
+	if !names.All {
+		return slices.Sorted(maps.Keys(names.Set))
+	}
+	all := l.tree.picture.names(l.n)
+	if l.absent {
+		return nil // one look finds what is gone as well
+	}
+	found, err := l.d.names()
+	if err != nil {
+		return nil
+	}
+	all = append(all, found...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (l *folderLook) name(name string) {
+	t := l.tree
+	was, had := t.picture.child(l.n, name)
+	if l.absent {
+		if !had {
+			return
+		}
+		if _, err := l.d.stat(name); errors.Is(err, ErrNotExist) {
+			l.edits = append(l.edits, edit{name: name})
+		}
+		return
+	}
+	old := &was
+	if !had {
+		old = nil
+	}
+	found, err := t.glance(&l.glancer, l.d, l.at, name, old)
+	switch {
+	case err != nil:
+		l.failed(name, old, err)
+		return
+	case found.absent:
+		if had {
+			l.edits = append(l.edits, edit{name: name})
+		}
+		return
+	}
+	if found.later != laterNot {
+		l.later = append(l.later, lateFile{name, found.later})
+	}
+	it := &found.item
+	if found.blocks != nil {
+		t.keeper.later(l.at.below(name).s, hashing.Record{
+			Stamp: hashing.Stamp{Dev: l.at.dev, Ino: it.ino, Size: it.size, Ctime: it.ctime}, Digest: it.digest,
+			Blocks: found.blocks, Certified: it.flags&itemCertified != 0,
 		})
 	}
-	all.Wait()
-}
-
-func (r *refresher) folder(ctx context.Context, p Path, names watcher.Names) {
-	folder, err := r.tree.disk.folder(p.s, false)
-	if err != nil {
-		return
-	}
-	defer folder.close()
-	if names.All {
-		r.names(ctx, p, folder, false)
-		return
-	}
-	for name := range names.Set {
-		r.name(ctx, p, folder, name, false)
-	}
-}
-
-// names looks at every file of a folder, or only at those that were hashed before.
-func (r *refresher) names(ctx context.Context, p Path, folder dir, known bool) {
-	names, err := folder.names()
-	if err != nil {
-		return
-	}
-	for _, name := range names {
-		r.name(ctx, p, folder, name, known)
-	}
-}
-
-// name hashes a file whose stamp is not the remembered one. With known, a file that was never hashed is left alone: a rescan
-// must not read what nobody asked for.
-func (r *refresher) name(ctx context.Context, p Path, folder dir, name string, known bool) {
-	child, err := p.Join(name)
-	if err != nil || !r.tree.serves(child) || ctx.Err() != nil {
-		return
-	}
-	m, err := folder.stat(name)
-	if err != nil || !m.isRegular() || known && !r.tree.hasher.index.Has(m.stamp.Inode()) {
-		return
-	}
-	if _, ok := r.tree.hasher.known(m.stamp); ok {
-		return
-	}
-	h, m, err := folder.open(name)
-	if err != nil {
-		return
-	}
-	defer h.close()
-	switch h.lease() {
-	case leaseBusy:
-		r.later(child)
-	case leaseGranted:
-		r.hash(ctx, child, h, true)
-	default:
-		r.hash(ctx, child, h, false)
-	}
-}
-
-func (r *refresher) hash(ctx context.Context, p Path, h handle, held bool) {
-	_, ok, read, err := r.tree.hasher.hash(ctx, h, held, changeHashWaitMax)
-	if ok && read {
-		r.tree.stats.hashedInBackground.Add(1)
-	}
-	if errors.Is(err, errMoved) {
-		r.later(p)
-	}
-}
-
-// later remembers a file that is being written.
-func (r *refresher) later(p Path) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, known := r.busy[p.s]; known || len(r.busy) < refreshBusyMax {
-		r.busy[p.s]++
-	}
-	if r.busy[p.s] > refreshRetriesMax {
-		delete(r.busy, p.s)
-	}
-}
-
-// retry looks again at what was being written.
-func (r *refresher) retry(ctx context.Context) {
-	r.mu.Lock()
-	busy := r.busy
-	r.busy = make(map[string]int, len(busy))
-	r.mu.Unlock()
-	for rel, looks := range busy {
-		p := Path{rel}
-		r.folder(ctx, p.Parent(), watcher.Names{Set: map[string]struct{}{p.Base(): {}}})
-		r.mu.Lock()
-		if _, still := r.busy[rel]; still {
-			r.busy[rel] = looks + 1
+	e := edit{name: name, item: it}
+	if it.kind == KindFolder && (!had || was.kind != KindFolder || was.ino != it.ino) {
+		if !l.newFolder(&e) {
+			return
 		}
-		if r.busy[rel] > refreshRetriesMax {
-			delete(r.busy, rel)
-		}
-		r.mu.Unlock()
+	}
+	l.edits = append(l.edits, e)
+}
+
+// failed is for a file that is there and cannot be looked at: it has no digest.
+func (l *folderLook) failed(name string, old *item, err error) {
+	if errors.Is(err, errAgain) {
+		l.later = append(l.later, lateFile{name, laterMoved})
+	}
+	m, err := l.d.stat(name)
+	if err != nil || !m.isRegular() {
+		return
+	}
+	it := itemOf(m, name, l.at.dev)
+	if old == nil || !old.unknown() || !old.same(&it) {
+		l.edits = append(l.edits, edit{name: name, item: &it})
 	}
 }
 
-// rescan looks at every file that was hashed before.
+// newFolder looks at all that is in a folder that was not known under this name.
+func (l *folderLook) newFolder(e *edit) bool {
+	t := l.tree
+	rel := l.at.below(e.name)
+	before, from := t.picture.returned(hashing.Inode{Dev: l.at.dev, Ino: e.item.ino})
+	sub := &node{}
+	s := scan{tree: t, ctx: l.ctx, before: func(at Path, _ *node) baseline {
+		if before == nil {
+			return baseline{}
+		}
+		if n := before.find(at.s[min(len(rel.s)+1, len(at.s)):]); n != nil {
+			return baselineOf(n)
+		}
+		return baseline{}
+	}}
+	if err := s.run(rel, sub, true); err != nil {
+		return false
+	}
+	e.sub, e.from = sub, from
+	for _, p := range s.unknown {
+		t.pending.add(p.s, laterLarge)
+	}
+	return true
+}
+
+// rescan looks at every folder of the picture.
 func (r *refresher) rescan(ctx context.Context) {
-	r.tree.o.Log.Info("every remembered file is looked at again", "folder", r.tree.name)
-	r.rescanBelow(ctx, Path{}, walkDepthMax)
-}
-
-func (r *refresher) rescanBelow(ctx context.Context, p Path, depth int) {
-	if depth == 0 || ctx.Err() != nil {
-		return
+	r.whole.Store(true)
+	paths := r.tree.picture.folders("")
+	r.tree.o.Log.Info("every folder is looked at again", "root", r.tree.name, "folders", len(paths))
+	files, _ := r.tree.picture.counts()
+	r.total.Store(files)
+	r.done.Store(0)
+	for _, rel := range paths {
+		before := r.tree.picture.childrenOf(rel)
+		r.folder(ctx, rel, watcher.Names{All: true}, false)
+		r.done.Add(int64(before))
 	}
-	for _, child := range r.rescanFolder(ctx, p) {
-		r.rescanBelow(ctx, child, depth-1)
-	}
-}
-
-// rescanFolder looks at the files of one folder and returns the folders in it.
-func (r *refresher) rescanFolder(ctx context.Context, p Path) (below []Path) {
-	folder, err := r.tree.disk.folder(p.s, false)
-	if err != nil {
-		return nil
-	}
-	defer folder.close()
-	r.names(ctx, p, folder, true)
-	names, err := folder.names()
-	if err != nil {
-		return nil
-	}
-	for _, name := range names {
-		child, err := p.Join(name)
-		if err != nil || !r.tree.serves(child) {
-			continue
-		}
-		if m, err := folder.stat(name); err == nil && m.isFolder() {
-			below = append(below, child)
-		}
-	}
-	return below
+	r.whole.Store(false)
 }

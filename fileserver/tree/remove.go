@@ -15,48 +15,53 @@ func (t *Tree) Remove(ctx context.Context, p Path, c Change) (res Result, err er
 	if err := t.mayChange(p); err != nil {
 		return Result{}, err
 	}
-	err = t.retry(p, false, func() error { return t.removeOnce(ctx, p, c) })
+	err = t.retry(p, false, func() (err error) {
+		res.Cursor, err = t.removeOnce(ctx, p, c)
+		return err
+	})
 	return res, err
 }
 
-func (t *Tree) removeOnce(ctx context.Context, p Path, c Change) error {
+func (t *Tree) removeOnce(ctx context.Context, p Path, c Change) (told Cursor, err error) {
 	at, err := t.disk.place(p.s, false)
 	if err != nil {
-		return t.absence(err)
+		return told, t.absence(err)
 	}
 	defer at.close()
 	a, err := t.areas.of(at.dir)
 	if err != nil {
-		return err
+		return told, err
 	}
-	cur, err := t.certify(ctx, at, c.Guard != nil)
+	cur, err := t.certify(ctx, p, at, c.Guard != nil)
 	if err != nil {
-		return err
+		return told, err
 	}
 	defer cur.close()
 	r := record{how: tookRemoved, displaced: cur.meta.stamp.Ino, digest: cur.digest, by: c.By, path: p.s}
 	id := newID()
 	if err := t.quarantine.admit(ctx); err != nil {
-		return err
+		return told, err
 	}
 	if err = a.stage.record(id+recordSuffix, r.String()); err == nil {
 		err = failpoint("remove-recorded")
 	}
 	if err == nil {
 		unlock := t.lockFor(cur, at.key)
-		err = t.removeLocked(p, at, cur, a, id, c)
+		if err = t.removeLocked(ctx, p, at, cur, a, id, c); err == nil {
+			told = t.tellGone(&at, p.Parent(), cur.meta.entry("").Kind)
+		}
 		unlock()
 	}
 	if err != nil {
 		_ = a.stage.unlink(id + recordSuffix)
 		t.quarantine.leave()
-		return err
+		return told, err
 	}
 	t.quarantine.add(t.displaced(a, id, r, cur, true))
 	if err := t.folders.sync(at.dir, at.key.folder); err != nil {
-		return fmt.Errorf("remove %q: %w", p.s, err)
+		return told, fmt.Errorf("remove %q: %w", p.s, err)
 	}
-	return nil
+	return told, nil
 }
 
 // lockFor takes the locks of names for a change of what was found: a folder moves only while nothing changes in any.
@@ -68,7 +73,7 @@ func (t *Tree) lockFor(cur *current, keys ...key) (unlock func()) {
 	return t.shape.Unlock
 }
 
-func (t *Tree) removeLocked(p Path, at place, cur *current, a *area, id string, c Change) error {
+func (t *Tree) removeLocked(ctx context.Context, p Path, at place, cur *current, a *area, id string, c Change) error {
 	if err := t.still(p, at, false); err != nil {
 		return t.absence(err)
 	}
@@ -77,6 +82,9 @@ func (t *Tree) removeLocked(p Path, at place, cur *current, a *area, id string, 
 	}
 	if cur.absent {
 		return fmt.Errorf("remove %q: %w", p.s, ErrNotExist)
+	}
+	if err := t.fingerprintFor(ctx, p, cur, c.Guard != nil); err != nil {
+		return err
 	}
 	if err := c.allows(cur.entry(p.Base())); err != nil {
 		return err
@@ -89,6 +97,9 @@ func (t *Tree) removeLocked(p Path, at place, cur *current, a *area, id string, 
 	err := failpoint("remove-moved")
 	if err == nil {
 		err = t.unmoved(a.stage, id, cur)
+	}
+	if err == nil && c.Guard != nil {
+		err = t.unmovedBelow(ctx, p, a.stage, id, cur)
 	}
 	if err != nil {
 		t.stats.rollbacks.Add(1)
@@ -139,39 +150,42 @@ func (t *Tree) mkdirOnce(p Path, c Change) (Result, error) {
 		return Result{}, err
 	}
 	defer at.close()
-	m, err := t.mkdirLocked(p, at, c)
+	m, told, err := t.mkdirLocked(p, at, c)
 	if err != nil {
 		return Result{}, err
 	}
 	if err := t.folders.sync(at.dir, at.key.folder); err != nil {
 		return Result{}, fmt.Errorf("make %q: %w", p.s, err)
 	}
-	return Result{Entry: m.entry(p.Base()), Created: true}, nil
+	return Result{Entry: m.entry(p.Base()), Created: true, Cursor: told}, nil
 }
 
-func (t *Tree) mkdirLocked(p Path, at place, c Change) (meta, error) {
+func (t *Tree) mkdirLocked(p Path, at place, c Change) (m meta, told Cursor, err error) {
 	defer t.lock(at.key)()
 	if err := t.still(p, at, false); err != nil {
-		return meta{}, err
+		return m, told, err
 	}
 	var cur *Entry
 	if m, err := at.stat(); err == nil {
 		e := m.entry(p.Base())
-		if rec, ok := t.hasher.known(m.stamp); ok {
+		if rec, ok := t.known(p.s, m.stamp); ok {
 			e.Digest = rec.Digest
 		}
 		cur = &e
 	} else if !errors.Is(err, ErrNotExist) {
-		return meta{}, err
+		return m, told, err
 	}
 	if err := c.allows(cur); err != nil {
-		return meta{}, err
+		return m, told, err
 	}
 	if err := at.dir.mkdir(at.name, newFolderMode); err != nil {
-		return meta{}, noParent(err)
+		return m, told, noParent(err)
 	}
 	_ = failpoint("mkdir-made")
-	return at.stat()
+	if m, err = at.stat(); err == nil {
+		told = t.tellMade(&at, p.Parent(), m)
+	}
+	return m, told, err
 }
 
 const newFolderMode = 0o777 // before the process's umask

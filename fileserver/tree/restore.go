@@ -107,7 +107,7 @@ func (t *Tree) giveBack(ctx context.Context, k foundVersion, to Path, c Change) 
 		return Result{}, err
 	}
 	defer at.close()
-	cur, err := t.certify(ctx, at, c.Guard != nil)
+	cur, err := t.certify(ctx, to, at, c.Guard != nil)
 	if err != nil {
 		return Result{}, err
 	}
@@ -121,7 +121,7 @@ func (t *Tree) giveBack(ctx context.Context, k foundVersion, to Path, c Change) 
 	if err := t.folders.sync(at.dir, at.key.folder); err != nil {
 		return Result{}, fmt.Errorf("restore %q: %w", to.s, err)
 	}
-	return Result{Entry: m.entry(to.Base()), Created: true}, nil
+	return Result{Entry: m.entry(to.Base()), Created: true, Cursor: t.journal.end()}, nil
 }
 
 func (t *Tree) giveBackLocked(k foundVersion, to Path, at place, cur *current, c Change) (meta, error) {

@@ -85,7 +85,8 @@ type Staged struct {
 	record   record // what is written beside that name
 	exposed  bool   // it had its target's name for a moment; it has room in the quarantine
 	ended    bool
-	mine     meta // as of seal
+	mine     meta   // as of seal
+	told     Cursor // the place of the commit in the feed
 }
 
 // Stage begins an upload to p of size bytes, -1 if unknown. Errors: ErrNoParent, ErrIsFolder, ErrBusy, ErrTooLarge,

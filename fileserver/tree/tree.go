@@ -24,8 +24,19 @@ type Tree struct {
 	cache   *bodyCache
 	bodies  *semaphore.Weighted // bytes of Options.BodyBytesMax
 	buffers *bufferPool
-	watch   *watcher.Watcher
+	watch   *watcher.Watcher // nil: the system has no watch queue left
 	stats   counters
+
+	// The live picture of the tree, what keeps it up to date, and the feed of what changes in it.
+	picture     *picture
+	refresher   *refresher
+	pending     *pending
+	keeper      *keeper
+	state       *state
+	journal     *journal
+	filesystems filesystems
+	asked       atomic.Uint64 // questions that requests have asked
+	yielded     atomic.Uint64 // asked, when work in the background last let them go first
 
 	// What follows is for changes; home is nil in a read-only tree.
 	home       *area
@@ -73,6 +84,10 @@ func New(root string, o Options) (*Tree, error) {
 			d.close()
 			return nil, err
 		}
+	}
+	if err := t.openLive(); err != nil {
+		t.closeDisk()
+		return nil, err
 	}
 	t.watch, err = watcher.New(watcher.Options{Root: name, Skip: t.unwatched, Log: o.Log})
 	switch {
@@ -179,8 +194,11 @@ func (t *Tree) Run(ctx context.Context) error {
 	}
 	if t.watch != nil {
 		start(t.watch.Run)
-		start(t.refresh)
 	}
+	start(t.refresher.run)
+	start(t.pending.run)
+	start(t.saving)
+	start(t.journal.run)
 	if t.quarantine != nil {
 		start(t.quarantine.run)
 	}
@@ -193,16 +211,21 @@ func (t *Tree) Run(ctx context.Context) error {
 
 // Close settles the quarantine, releases the lock and closes the root. No other method may be running.
 func (t *Tree) Close() error {
+	err := t.closeLive()
+	t.closeDisk()
+	if t.watch == nil {
+		return err
+	}
+	return errors.Join(err, t.watch.Close()) // for a tree that was never run
+}
+
+func (t *Tree) closeDisk() {
 	if t.quarantine != nil {
 		t.quarantine.settleAll()
 		t.areas.each((*area).close)
 		t.root.close()
 	}
 	t.disk.close()
-	if t.watch == nil {
-		return nil
-	}
-	return t.watch.Close() // for a tree that was never run
 }
 
 // serves reports whether p is part of what is served at all.
@@ -219,7 +242,12 @@ type Stats struct {
 	WatchedFolders     int
 	UnwatchedFolders   int // beyond the kernel's watch limit
 	WatchOverflows     uint64
-	IndexRecords       int
+	IndexRecords       int   // digests of files that were asked for lately
+	Files              int64 // in the whole tree, links included; 0 until it was looked at once
+	Folders            int64
+	Warming            bool  // the whole tree was not looked at yet
+	FilesLooked        int64 // in the look at the whole tree that is under way, or was last
+	FilesPending       int   // files whose digest is being found, as far as known
 	StagedUploads      int
 	StagedBytes        int64
 	QuarantinedFiles   int
@@ -244,7 +272,11 @@ func (t *Tree) Stats() Stats {
 		UnwatchedFolders:   w.Unwatched,
 		WatchOverflows:     w.Overflows,
 		IndexRecords:       t.hasher.index.Len(),
+		Warming:            !t.refresher.isWarm(),
+		FilesLooked:        t.refresher.done.Load(),
+		FilesPending:       t.pending.len(),
 	}
+	s.Files, s.Folders = t.picture.counts()
 	if t.quarantine != nil {
 		s.StagedUploads, s.StagedBytes = t.uploads.levels()
 		s.QuarantinedFiles = t.quarantine.len()

@@ -97,7 +97,7 @@ func servedState(t testing.TB, root string) diskState {
 	maps.DeleteFunc(state, func(name, _ string) bool {
 		_, own, found := strings.Cut("/"+name+"/", "/"+tree.Reserved+"/")
 		own, _, _ = strings.Cut(own, "/")
-		return found && slices.Contains([]string{"", "stage", "versions", "lock"}, own)
+		return found && slices.Contains([]string{"", "stage", "versions", "lock", "cache.db", "state.db"}, own)
 	})
 	return state
 }

@@ -1,0 +1,345 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	scannersMax    = 2 // folders looked at at once by one scan
+	scanTriesMax   = 3 // times a name that moves while it is looked at is looked at again
+	scanDepthMax   = walkDepthMax
+	unknownPathMax = 1 << 16 // files whose digest is to be found later that are remembered by path
+)
+
+// A baseline is what was known of a folder before it is looked at.
+type baseline struct {
+	known  bool    // the chunks are all that was in it
+	chunks []chunk // sorted
+	saved  bool    // they come from the cache on disk
+}
+
+// find returns what was known of a name.
+func (b *baseline) find(name string) (item, bool) {
+	for lo, hi := 0, len(b.chunks); lo < hi; {
+		mid := (lo + hi) / 2
+		c := b.chunks[mid]
+		switch {
+		case c.len() == 0 || c.last() < name:
+			lo = mid + 1
+		case string(c.name(0)) > name:
+			hi = mid
+		default:
+			return c.find(name)
+		}
+	}
+	return item{}, false
+}
+
+func (b *baseline) count() (n int) {
+	for _, c := range b.chunks {
+		n += c.len()
+	}
+	return n
+}
+
+// A scan looks at a folder and all below it, and puts nodes together that are not in the picture yet.
+type scan struct {
+	tree *Tree
+	ctx  context.Context
+	// before returns what was known of the folder at rel, which is n.
+	before func(rel Path, n *node) baseline
+	// tell, if set, is told how a folder differs from what was known of it.
+	tell func(events []Event)
+	keep func(rel Path, n *node) // if set, is told of each folder that was looked at
+	done *atomic.Int64           // files looked at so far
+
+	mu      sync.Mutex
+	tasks   []scanTask // guarded by mu; the last is next
+	active  int        // guarded by mu; tasks under way
+	more    *sync.Cond // of mu
+	unknown []Path     // guarded by mu; files whose digest is not known yet
+	failed  error      // guarded by mu
+}
+
+type scanTask struct {
+	rel     Path
+	n       *node
+	covered bool // an event of a folder above tells all
+	depth   int
+}
+
+// run looks at the folder at rel, which is n, and at all below it. The counts of n are set; it is the caller's.
+func (s *scan) run(rel Path, n *node, covered bool) error {
+	s.more = sync.NewCond(&s.mu)
+	s.tasks = []scanTask{{rel, n, covered, scanDepthMax}}
+	var all sync.WaitGroup
+	for range scannersMax {
+		all.Go(s.work)
+	}
+	all.Wait()
+	if s.failed != nil {
+		return s.failed
+	}
+	if err := s.ctx.Err(); err != nil {
+		return err
+	}
+	n.total()
+	return nil
+}
+
+// total counts what is in n and below.
+func (n *node) total() {
+	n.files, n.bytes, n.unknown = 0, 0, 0
+	if n.blind {
+		n.unknown = 1
+	}
+	for i := range n.slots {
+		c := n.slots[i].items
+		for i := range c.len() {
+			switch c.kind(i) {
+			case KindFolder:
+				continue
+			case KindFile, KindExecutable:
+				n.bytes += c.size(i)
+				if c.digest(i).IsZero() {
+					n.unknown++
+				}
+			}
+			n.files++
+		}
+	}
+	for _, sub := range n.subs {
+		sub.total()
+		n.files, n.bytes, n.unknown = n.files+sub.files, n.bytes+sub.bytes, n.unknown+sub.unknown
+	}
+}
+
+func (s *scan) work() {
+	g := &glancer{tree: s.tree}
+	for {
+		task, ok := s.next()
+		if !ok {
+			return
+		}
+		below, unknown, err := s.folder(g, task)
+		s.mu.Lock()
+		s.tasks = append(s.tasks, below...)
+		if room := unknownPathMax - len(s.unknown); room > 0 {
+			s.unknown = append(s.unknown, unknown[:min(room, len(unknown))]...)
+		}
+		if err != nil && s.failed == nil {
+			s.failed = err
+		}
+		s.active--
+		s.mu.Unlock()
+		s.more.Broadcast()
+	}
+}
+
+// next waits for a folder to look at; false when there will be none.
+func (s *scan) next() (scanTask, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.tasks) == 0 && s.active > 0 {
+		s.more.Wait()
+	}
+	if len(s.tasks) == 0 || s.failed != nil || s.ctx.Err() != nil {
+		return scanTask{}, false
+	}
+	task := s.tasks[len(s.tasks)-1]
+	s.tasks = s.tasks[:len(s.tasks)-1]
+	s.active++
+	return task, true
+}
+
+// folder looks at one folder. One that is not there any more is left empty: what happened to it is found where its name is
+// looked at again. What is in one that may not be read, or is too deep, cannot be told.
+func (s *scan) folder(g *glancer, task scanTask) (below []scanTask, unknown []Path, err error) {
+	d, err := s.tree.disk.folder(task.rel.s, false)
+	if err != nil {
+		if task.rel.IsRoot() || errors.Is(err, ErrTooManyFiles) {
+			return nil, nil, err
+		}
+		task.n.blind = !errors.Is(err, ErrNotExist)
+		return nil, nil, nil
+	}
+	defer d.close()
+	at, m, err := s.tree.ground(task.rel, d)
+	if err != nil {
+		return nil, nil, err
+	}
+	task.n.id = m.stamp.Inode()
+	names, err := d.names()
+	if err != nil || task.depth == 0 {
+		task.n.blind = true
+		return nil, nil, nil
+	}
+	slices.Sort(names)
+	was := s.before(task.rel, task.n)
+	changed, unknown, err := s.names(g, d, at, task.n, names, &was)
+	if err != nil {
+		return nil, nil, err
+	}
+	covered := s.told(task, &was, changed)
+	if s.keep != nil {
+		s.keep(task.rel, task.n)
+	}
+	return task.n.tasksBelow(task, covered), unknown, nil
+}
+
+// tasksBelow makes the nodes of the folders in n.
+func (n *node) tasksBelow(task scanTask, covered bool) (tasks []scanTask) {
+	for i := range n.slots {
+		c := n.slots[i].items
+		for i := range c.len() {
+			if c.kind(i) != KindFolder {
+				continue
+			}
+			name := string(c.name(i))
+			sub := &node{parent: n, name: name}
+			if n.subs == nil {
+				n.subs = map[string]*node{}
+			}
+			n.subs[name] = sub
+			rel := Path{name}
+			if !task.rel.IsRoot() {
+				rel = Path{task.rel.s + "/" + name}
+			}
+			tasks = append(tasks, scanTask{rel, sub, covered, task.depth - 1})
+		}
+	}
+	return tasks
+}
+
+// names looks at the names in a folder and puts n's chunks together. What did not change keeps its memory.
+func (s *scan) names(g *glancer, d dir, at ground, n *node, names []string, was *baseline) (
+	changed []edit, unknown []Path, err error) {
+	var b chunkBuilder
+	equal := 0
+	for _, name := range names {
+		if s.ctx.Err() != nil {
+			return nil, nil, s.ctx.Err()
+		}
+		var old *item
+		if it, ok := was.find(name); ok {
+			old = &it
+		}
+		found, err := s.tree.glance(g, d, at, name, old)
+		if err != nil || found.absent {
+			continue
+		}
+		it := &found.item
+		if found.later != laterNot {
+			unknown = append(unknown, at.below(name))
+		}
+		if old != nil && *old == *it {
+			equal++
+		} else if s.tell != nil {
+			changed = append(changed, edit{name: name, item: it})
+		}
+		b.add(it)
+		n.count++
+		if s.done != nil {
+			s.done.Add(1)
+		}
+	}
+	if was.known && equal == n.count && n.count == was.count() {
+		n.reuse(was)
+		return nil, unknown, nil
+	}
+	n.split = n.count >= splitChildrenMin
+	n.slots = n.cut(nil, b.take())
+	return changed, unknown, nil
+}
+
+// reuse takes over the chunks of a folder in which nothing has changed.
+func (n *node) reuse(was *baseline) {
+	n.split = n.count >= splitChildrenMin
+	for _, c := range was.chunks {
+		if c.len() > 0 {
+			n.slots = append(n.slots, slot{items: c, saved: was.saved})
+		}
+	}
+}
+
+func (at *ground) below(name string) Path {
+	if at.rel.IsRoot() {
+		return Path{name}
+	}
+	return Path{at.rel.s + "/" + name}
+}
+
+// glance looks at a name until it holds still, for a few times.
+func (t *Tree) glance(g *glancer, d dir, at ground, name string, old *item) (found glance, err error) {
+	for range scanTriesMax {
+		found, err = g.name(d, at, name, old)
+		if (err == nil || !errors.Is(err, errAgain)) && found.later != laterMoved {
+			break
+		}
+	}
+	if g.read {
+		g.read = false
+		t.stats.hashedInBackground.Add(1)
+		t.yield()
+	}
+	return found, err
+}
+
+// told tells how a folder differs from what was known, and reports whether that stands for all that is below.
+func (s *scan) told(task scanTask, was *baseline, changed []edit) (covered bool) {
+	if s.tell == nil || task.covered {
+		return task.covered
+	}
+	if !was.known {
+		s.tell([]Event{{Path: task.rel, Kind: KindFolder}})
+		return true
+	}
+	s.tell(eventsOf(task.rel, task.n, was, changed))
+	return false
+}
+
+// eventsOf compares a folder with what was known of it.
+func eventsOf(rel Path, n *node, was *baseline, changed []edit) (events []Event) {
+	at := ground{rel: rel}
+	for i := range changed {
+		e := &changed[i]
+		old, had := was.find(e.name)
+		if e.item.kind == KindFolder || !visible(e, &old, had) {
+			continue // a folder that is new tells so by itself
+		}
+		it := e.item.entry(0)
+		events = append(events, Event{
+			Path: at.below(e.name), Kind: it.Kind, Digest: it.Digest, Size: it.Size, ModTime: it.ModTime, Target: it.Target,
+		})
+	}
+	for _, c := range was.chunks {
+		for i := range c.len() {
+			name := string(c.name(i))
+			if _, ok := n.item(name); !ok {
+				events = append(events, Event{Path: at.below(name), Kind: c.kind(i), Gone: true})
+			}
+		}
+	}
+	return events
+}
+
+// yield lets requests go first: looking at the disk in the background uses what they leave.
+func (t *Tree) yield() {
+	now := t.asked.Load()
+	if t.yielded.Swap(now) != now {
+		pauseForRequests()
+	}
+}
+
+// baselineOf is what the picture knows of a folder.
+func baselineOf(n *node) baseline {
+	b := baseline{known: true}
+	for i := range n.slots {
+		b.chunks = append(b.chunks, n.slots[i].items)
+	}
+	return b
+}
