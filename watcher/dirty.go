@@ -138,9 +138,11 @@ const (
 type doubtfulSet struct {
 	wake chan struct{} // holds one token when there may be something to take
 
-	mu    sync.Mutex // guards what follows
-	paths map[string]doubt
-	all   bool
+	mu      sync.Mutex // guards what follows
+	paths   map[string]doubt
+	all     bool
+	taken   bool            // what was taken is not settled yet
+	waiting []chan struct{} // each is closed when what was doubtful when it came is settled
 }
 
 func newDoubtfulSet() doubtfulSet {
@@ -175,13 +177,38 @@ func (s *doubtfulSet) collapse() {
 	signal(s.wake)
 }
 
-// take returns what was gathered and starts anew. all means that the paths are not known.
-func (s *doubtfulSet) take() (paths map[string]doubt, all bool) {
+// take returns what was gathered and starts anew. all means that the paths are not known. The caller settles them and then
+// calls release with waiting.
+func (s *doubtfulSet) take() (paths map[string]doubt, all bool, waiting []chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	paths, all = s.paths, s.all
-	s.paths, s.all = map[string]doubt{}, false
-	return paths, all
+	paths, all, waiting = s.paths, s.all, s.waiting
+	s.paths, s.all, s.waiting = map[string]doubt{}, false, nil
+	s.taken = true
+	return paths, all, waiting
+}
+
+// release says that what was taken is settled.
+func (s *doubtfulSet) release(waiting []chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken = false
+	for _, c := range waiting {
+		close(c)
+	}
+}
+
+// settled returns a channel that is closed when all is settled that is doubtful now.
+func (s *doubtfulSet) settled() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.paths) == 0 && !s.all && !s.taken {
+		return closedChan
+	}
+	c := make(chan struct{})
+	s.waiting = append(s.waiting, c)
+	signal(s.wake)
+	return c
 }
 
 // signal leaves a token in wake if it holds none.

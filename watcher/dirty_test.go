@@ -93,18 +93,18 @@ func TestDoubtfulSetIsBounded(t *testing.T) {
 		s.add(fmt.Sprint(i), came)
 	}
 	s.add("0", left)
-	if paths, all := s.take(); all || len(paths) != doubtfulPathsMax || paths["0"] != came|left || paths["1"] != came {
+	if paths, all, _ := s.take(); all || len(paths) != doubtfulPathsMax || paths["0"] != came|left || paths["1"] != came {
 		t.Errorf("full: %d paths, all %v", len(paths), all)
 	}
 	for i := range doubtfulPathsMax + 1 {
 		s.add(fmt.Sprint(i), came)
 	}
 	s.add("more", came)
-	if paths, all := s.take(); !all || len(paths) != 0 {
+	if paths, all, _ := s.take(); !all || len(paths) != 0 {
 		t.Errorf("over: %d paths, all %v", len(paths), all)
 	}
 	s.add("a", left)
-	if paths, all := s.take(); all || len(paths) != 1 {
+	if paths, all, _ := s.take(); all || len(paths) != 1 {
 		t.Errorf("afterwards: %d paths, all %v", len(paths), all)
 	}
 }

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !linux
 
 package watcher
 
@@ -25,12 +25,4 @@ func openFolder(path string, follow bool) (*os.File, error) {
 			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 		}
 	}
-}
-
-func identityOf(fi fs.FileInfo) identity {
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	if !ok {
-		return identity{}
-	}
-	return identity{dev: uint64(st.Dev), ino: uint64(st.Ino)}
 }

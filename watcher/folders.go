@@ -5,24 +5,31 @@ import "strings"
 // An identity is what a folder keeps when it is renamed. The zero identity is unknown, and equal to nothing.
 type identity struct{ dev, ino uint64 }
 
-// A folder is one folder of the tree that is watched, or would be if the system allowed it.
+// A folder is one folder of the tree that is known, most often watched.
 type folder struct {
 	name   string
 	parent *folder // nil: the root
 	below  map[string]*folder
 	id     identity
 	state  state
+	shared bool // its filesystem does not tell of all changes
 }
 
-// A state says whether the library watches a folder.
+// A state says what is seen of a folder.
 type state uint8
 
 const (
-	untried state = iota
-	watched
-	unwatched // the system refused
-	states    // their number
+	untried    state = iota
+	watched          // every change in it
+	partly           // it is watched, but others change the filesystem too
+	refused          // nothing: the system did not allow another watch
+	unreadable       // nothing, or not what folders are in it
+	mirrored         // nothing: it is mounted twice, and watched under its other path
+	states           // their number
 )
+
+// unseen reports whether changes in a folder may happen that are not reported.
+func (s state) unseen() bool { return s > watched }
 
 // rel returns the path of f below the root.
 func (f *folder) rel() string {
@@ -42,8 +49,7 @@ func (f *folder) holds(g *folder) bool {
 	return false
 }
 
-// A folderTree holds every folder that the library was asked to watch, by path and by identity. It takes about 250
-// bytes a folder.
+// A folderTree holds every known folder by path, and by identity unless it is mirrored. It takes about 250 bytes a folder.
 type folderTree struct {
 	root *folder // nil once the root is gone
 	byID map[identity]*folder
@@ -65,14 +71,20 @@ func (t *folderTree) find(rel string) *folder {
 	return f
 }
 
-// insert makes a folder that is not there yet. The caller made sure that id is nowhere else.
+// insert makes a folder that is not there yet. The caller made sure that id is not in the index.
 func (t *folderTree) insert(parent *folder, name string, id identity) *folder {
+	f := t.insertMirrored(parent, name, id)
+	t.index(f)
+	return f
+}
+
+// insertMirrored makes a folder whose identity belongs to another path.
+func (t *folderTree) insertMirrored(parent *folder, name string, id identity) *folder {
 	f := &folder{name: strings.Clone(name), parent: parent, id: id}
 	if parent.below == nil {
 		parent.below = map[string]*folder{}
 	}
 	parent.below[f.name] = f
-	t.index(f)
 	return f
 }
 

@@ -17,5 +17,5 @@ func watchesAdvice(folders int) string {
 	for n < 2*folders {
 		n *= 2
 	}
-	return "sysctl -w fs.inotify.max_user_watches=" + strconv.Itoa(n) + " (in effect at the next start)"
+	return "sysctl -w fs.inotify.max_user_watches=" + strconv.Itoa(n)
 }

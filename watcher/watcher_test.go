@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -153,7 +154,7 @@ func TestFirstWalkReportsNothing(t *testing.T) {
 		os.WriteFile(filepath.Join(root, "a/f"), nil, 0o666)
 	})
 	ob.settle()
-	if ob.covers("a") || ob.covers("a/b") || ob.covers("a/f") || ob.w.Stats().Folders != 4 {
+	if ob.covers("a") || ob.covers("a/b") || ob.covers("a/f") || ob.w.Stats().Folders != 3 {
 		t.Errorf("reported %v, watched %+v", ob.seen, ob.w.Stats())
 	}
 }
@@ -366,32 +367,43 @@ func TestFolderMountedTwiceIsWatchedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	p := pass{Watcher: w, ctx: context.Background()}
+	p := &pass{Watcher: w, ctx: context.Background()}
+	defer p.end()
 	dir, id, err := p.open("a")
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir.Close()
 	a, _ := p.claim(w.tree.root, "a", "a", id)
+	p.count(a, "a", watched)
 	if _, known := p.claim(w.tree.root, "a", "a", id); !known {
 		t.Error("not known after it was claimed")
 	}
 	if id == (identity{}) {
 		t.Skip("folders have no identity here")
 	}
-	if twin, _ := p.claim(w.tree.root, "mount", "mount", id); twin != nil || w.tree.find("a") != a {
+	if twin, _ := p.claim(w.tree.root, "mount", "mount", id); twin.state != mirrored || w.tree.find("a") != a {
 		t.Error("the first path lost to the second")
 	}
-	if twin, _ := p.claim(a, "b", "a/b", w.tree.root.id); twin != nil || w.tree.root == nil {
+	if twin, _ := p.claim(a, "b", "a/b", w.tree.root.id); twin.state != mirrored || w.tree.root == nil {
 		t.Error("a folder that holds itself was taken for a renamed one")
+	}
+	if got, _ := w.Unseen("", 9); !slices.Equal(got, []string{"a/b", "mount"}) {
+		t.Errorf("unseen: %q", got)
 	}
 	if err := os.Rename(filepath.Join(root, "a"), filepath.Join(root, "c")); err != nil {
 		t.Fatal(err)
 	}
-	if twin, _ := p.claim(a, "b", "a/b", id); twin != nil || w.tree.find("a") != a {
+	if twin, _ := p.claim(a, "b", "a/b", id); twin.state != mirrored || w.tree.find("a") != a {
 		t.Error("the folder that is walked was dropped")
 	}
-	if c, known := p.claim(w.tree.root, "c", "c", id); c == nil || known || w.tree.find("a") != nil {
+	if c, known := p.claim(w.tree.root, "c", "c", id); c.state == mirrored || known || w.tree.find("a") != nil {
 		t.Error("a renamed folder was taken for one that is mounted twice")
+	}
+	if err := os.RemoveAll(filepath.Join(root, "c")); err != nil {
+		t.Fatal(err)
+	}
+	if m, known := p.claim(w.tree.root, "mount", "mount", id); m.state == mirrored || known || w.tree.find("c") != nil {
+		t.Error("the second path is not taken when the first is gone")
 	}
 }
