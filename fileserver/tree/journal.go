@@ -56,6 +56,7 @@ type journal struct {
 
 	unsaved chan struct{} // holds a token while there is something to write
 	urgent  chan struct{} // holds one when that must not wait
+	anew    bool          // the feed began with this process: nobody has a cursor of it yet
 
 	saving sync.Mutex // held while a group is written; before mu
 
@@ -87,6 +88,7 @@ func openJournalWithin(s *state, log *slog.Logger, limits feedLimits) (*journal,
 		state: s, log: log, limits: limits, epoch: randomID(),
 		unsaved: make(chan struct{}, 1), urgent: make(chan struct{}, 1), wake: make(chan struct{}),
 	}
+	j.anew = s.db == nil
 	if s.db != nil {
 		if err := j.resume(); err != nil {
 			return nil, err

@@ -49,6 +49,7 @@ func (j *journal) beginAnew(tx *bbolt.Tx) error {
 	if err := clearFeed(tx); err != nil {
 		return err
 	}
+	j.anew = true
 	return j.startAt(tx, feedRecord{epoch: j.epoch, file: j.inode()}, 1)
 }
 
