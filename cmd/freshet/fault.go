@@ -16,6 +16,9 @@ const (
 	exitFailed      = 1
 	exitUsage       = 2
 	exitNotFound    = 3
+	exitRefused     = 4  // the server wants to know who asks, or allows nobody
+	exitUnreachable = 6  // there is no server, or no answer
+	exitConflict    = 12 // what is there is not what was expected
 	exitInterrupted = 130
 )
 
