@@ -22,7 +22,8 @@ var update = flag.Bool("update", false, "rewrite CONFORMANCE.md")
 // A conformanceCase is one row of the table: a request to a folder in a known state, and what must come of it.
 //
 // In its texts {A}, {B} and {empty} are the tags of the files below, {A.hex} what stands between the quotes, {dir}
-// the folder's own path; {now}, {past} and {future} are dates in the preferred form, {now850} and {nowasc} the same
+// the folder's own path and {name} its name; {D} is the fingerprint of its folder d as a bare tag, {D.hex} without
+// quotes, and {D.page} the tag of its page; {page} is that of the folder itself, {cursor} the end of the feed; {now}, {past} and {future} are dates in the preferred form, {now850} and {nowasc} the same
 // in the obsolete ones.
 type conformanceCase struct {
 	name   string
@@ -39,7 +40,9 @@ type conformanceCase struct {
 
 	server string                           // one of the servers below; "" is the usual one
 	before func(*testing.T, *world, string) // changes the folder first
-	given  string                           // what before does, for the table
+	// between changes the folder after the request was made up, and before it is sent.
+	between func(*testing.T, *world, string)
+	given   string // what before or between does, for the table
 }
 
 // A section is a part of the table.
@@ -90,7 +93,8 @@ const settleTime = 2100 * time.Millisecond
 
 // TestConformance asks every case over HTTP and compares the table with the document.
 func TestConformance(t *testing.T) {
-	sections := slices.Concat(readingSections(), writingSections(), formSections(), []section{arriving})
+	sections := slices.Concat(readingSections(), writingSections(), formSections(), []section{arriving},
+		folderSections())
 	runs := layConformance(t, sections)
 	settled := time.Now().Add(settleTime)
 	t.Run("cases", func(t *testing.T) {
@@ -158,13 +162,16 @@ func (r *conformanceRun) run(t *testing.T) {
 	}
 	fields := make([]string, len(c.fields))
 	for i, f := range c.fields {
-		fields[i] = r.expand(f)
+		fields[i] = r.expandFolders(t, r.expand(f))
 	}
 	path := "/" + r.dir + c.path
 	if strings.HasPrefix(c.path, "//") {
-		path = r.expand(c.path[1:])
+		path = r.expandFolders(t, r.expand(c.path[1:]))
 	}
 	body := r.expand(c.body)
+	if c.between != nil {
+		c.between(t, r.w, r.dir)
+	}
 	a := r.w.ask(t, c.method, path, body, fields...)
 	if a.status != c.status {
 		t.Fatalf("status %d, want %d\n%v\n%s", a.status, c.status, a.header, a.body)
@@ -183,7 +190,7 @@ func (r *conformanceRun) expand(s string) string {
 	now := time.Now().UTC()
 	hex := strings.Trim(tagOf(contentA), `"`)
 	return strings.NewReplacer("{A}", tagOf(contentA), "{B}", tagOf(contentB), "{empty}", tagOf(""), "{in}", tagOf(contentC),
-		"{A.hex}", hex, "{new}", tagOf("new"), "{dir}", "/"+r.dir, "{host}", r.w.addr,
+		"{A.hex}", hex, "{D}", printOfD().ETag(), "{D.hex}", printOfD().String(), "{name}", r.dir, "{new}", tagOf("new"), "{dir}", "/"+r.dir, "{host}", r.w.addr,
 		"{now}", now.Format(http.TimeFormat), "{now850}", now.Format("Monday, 02-Jan-06 15:04:05 GMT"),
 		"{nowasc}", now.Format(time.ANSIC), "{past}", "Sun, 06 Nov 1994 08:49:37 GMT",
 		"{future}", now.Add(time.Hour).Format(http.TimeFormat),
@@ -217,7 +224,7 @@ func (r *conformanceRun) checkHeader(t *testing.T, a answer) {
 			}
 			continue
 		}
-		name, value, _ := strings.Cut(r.expand(want), ": ")
+		name, value, _ := strings.Cut(r.expandFolders(t, r.expand(want)), ": ")
 		got := strings.Join(a.header.Values(name), ", ")
 		if part, ok := strings.CutPrefix(value, "~"); ok && strings.Contains(got, part) && got != "" {
 			continue
@@ -257,7 +264,7 @@ func checkAlways(t *testing.T, method string, a answer) {
 	if a.header.Get("Date") == "" {
 		t.Error("there is no Date")
 	}
-	if tag := a.header.Get("ETag"); strings.HasPrefix(tag, "W/") {
+	if tag := a.header.Get("ETag"); strings.HasPrefix(tag, "W/") && a.header.Get("Freshet-Cursor") == "" {
 		t.Errorf("the tag %s is weak", tag)
 	}
 	if (a.status == 304 || a.status == 204 || method == "HEAD") && a.body != "" {
@@ -291,8 +298,8 @@ func checkProblem(t *testing.T, a answer) {
 	if told != (a.status == 412 || a.status == 428) && a.status != 409 {
 		t.Errorf("current is there: %v", told)
 	}
-	if tag, _ := current.(string); tag != a.header.Get("ETag") {
-		t.Errorf("current is %q, the ETag field %q", tag, a.header.Get("ETag"))
+	if tag, _ := current.(string); tag != a.header.Get("ETag")+a.header.Get("Freshet-Subtree") {
+		t.Errorf("current is %q, the ETag field %q, Freshet-Subtree %q", tag, a.header.Get("ETag"), a.header.Get("Freshet-Subtree"))
 	}
 }
 
@@ -300,7 +307,7 @@ func checkProblem(t *testing.T, a answer) {
 func (r *conformanceRun) checkDisk(t *testing.T) {
 	t.Helper()
 	want := map[string]string{}
-	if r.c.before == nil {
+	if r.c.before == nil && r.c.between == nil {
 		for name, content := range laid {
 			want[name] = content
 		}
@@ -414,6 +421,7 @@ func (c *conformanceCase) result() string {
 // code shows s as it is sent, with letters for tags.
 func code(s string) string {
 	s = strings.NewReplacer("{A}", `"A"`, "{B}", `"B"`, "{empty}", `"E"`, "{in}", `"I"`, "{new}", `"N"`, "{A.hex}", "A",
+		"{D}", `"D"`, "{D.hex}", "D", "{D.page}", `"dD-…-h"`, "{page}", `"d…-h"`, "{cursor}", "*cursor*", "{name}/", "",
 		"{dir}", "", "{host}", "server", "|", "\\|").Replace(s)
 	return "`" + s + "`"
 }

@@ -276,7 +276,7 @@ var deleting = section{title: "DELETE", cases: []conformanceCase{
 		disk: f{"d=" + nothing, "d/in.txt=" + nothing}},
 	{name: "delete_folder_depth_zero", method: "DELETE", path: "/d/", fields: f{"Depth: 0"}, status: 400},
 	{name: "delete_folder_if_match", method: "DELETE", path: "/d/", fields: f{"If-Match: {A}"}, status: 412,
-		answer: `~"current":null`},
+		header: f{"Freshet-Subtree: {D}", "-ETag"}, answer: `~"current":"\"{D.hex}`},
 	{name: "delete_folder_if_match_any", method: "DELETE", path: "/d/", fields: f{"If-Match: *"}, status: 204,
 		disk: f{"d=" + nothing, "d/in.txt=" + nothing}},
 	{name: "delete_file_with_slash", method: "DELETE", path: "/a.txt/", status: 404},

@@ -23,6 +23,8 @@ type endpoint struct {
 // endpoints are all there are.
 var endpoints = []endpoint{
 	{name: "ui", below: true, read: (*Server).getAsset},
+	{name: "v1/tree", below: true, read: (*Server).getTree, post: (*Server).postTree},
+	{name: "v1/changes", read: (*Server).getChanges},
 	{name: "v1/versions", below: true, read: (*Server).getVersions, post: (*Server).restoreVersion, writes: true,
 		remove: (*Server).purgeVersion},
 	{name: "v1/trash", below: true, read: (*Server).getTrash, post: (*Server).restoreTrash, writes: true,

@@ -20,11 +20,13 @@ func (s *Server) delete(w *reply, r *http.Request, t target) error {
 	if err := s.arriveAtSource(r, t, &terms); err != nil {
 		return err
 	}
-	if _, err := s.tree.Remove(r.Context(), t.path, tree.Change{Guard: terms.guardOf(t), By: by(r)}); err != nil {
+	result, err := s.tree.Remove(r.Context(), t.path, tree.Change{Guard: terms.guardOf(t), By: by(r)})
+	if err != nil {
 		return err
 	}
 	h := w.Header()
 	setSafe(h)
+	setSeq(h, result.Cursor)
 	h["Cache-Control"] = valueNoStore
 	w.WriteHeader(http.StatusNoContent)
 	return nil
@@ -46,7 +48,10 @@ func (s *Server) arriveAtSource(r *http.Request, t target, terms *terms) error {
 		case err != nil:
 			return nil
 		case seen != nil && seen.Stamp == now.Stamp:
-			return seen
+			now = *seen
+		}
+		if !now.IsFile() {
+			return nil // its fingerprint is that of another path, which the lock of the link does not hold still
 		}
 		return &now
 	}

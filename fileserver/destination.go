@@ -26,6 +26,8 @@ func readDestination(r *http.Request) (target, error) {
 	switch {
 	case errors.Is(err, tree.ErrReserved):
 		return target{}, problem.DestinationForbidden.Errorf("%s is the server's own.", tree.Reserved)
+	case err == nil && isOwn(p):
+		return target{}, problem.DestinationForbidden.Errorf("%s is the server's own.", wellKnown)
 	case err != nil:
 		return target{}, problem.Destination.Errorf(
 			"Its path has dot segments, encoded slashes, backslashes or NUL in it, or is too long.")

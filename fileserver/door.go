@@ -50,6 +50,9 @@ func (s *Server) enter(w *reply, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if isOwn(p) {
+		return s.describe(w, r)
+	}
 	t := target{p, folder}
 	// The two methods that nearly all requests have need no look into the map.
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {

@@ -58,8 +58,12 @@ func (s *Server) answerProblem(w *reply, r *http.Request, p problem.Problem) {
 	if p.After > 0 {
 		h["Retry-After"] = []string{strconv.Itoa(p.After)}
 	}
-	if p.Current.ETag != "" {
-		h["ETag"] = []string{p.Current.ETag}
+	switch c := p.Current; {
+	case c.ETag == "":
+	case c.Folder:
+		h[fieldSubtree] = []string{c.ETag}
+	default:
+		h["ETag"] = []string{c.ETag}
 	}
 	if p.Status == http.StatusRequestTimeout {
 		h["Connection"] = []string{"close"}

@@ -24,9 +24,20 @@ var (
 	valueVaryAccept    = []string{"Accept"}
 	valueProblemJSON   = []string{"application/problem+json"}
 	valueJSON          = []string{"application/json"}
+	valueNDJSON        = []string{"application/x-ndjson"}
+	valueEventStream   = []string{"text/event-stream"}
+	valueNo            = []string{"no"}
 	valueHTML          = []string{"text/html; charset=utf-8"}
 	valueTimeAccepted  = []string{"accepted"}
 	valueNothingLoaded = []string{"default-src 'none'; frame-ancestors 'none'; sandbox"}
+)
+
+// Names of our own fields, as header maps spell them.
+const (
+	fieldSubtree = "Freshet-Subtree" // a folder's fingerprint, in quotes
+	fieldCursor  = "Freshet-Cursor"  // the place in the feed that an answer was taken behind
+	fieldFiles   = "Freshet-Files"   // regular files and links in a folder and below
+	fieldSeq     = "Freshet-Seq"     // the place of a change in the feed
 )
 
 // setSafe sets what every answer carries: no browser guesses its type, and no page of another origin can embed it.

@@ -40,8 +40,11 @@ func (s *Server) post(w *reply, r *http.Request, t target) error {
 	if err != nil || kind != "multipart/form-data" || params["boundary"] == "" {
 		return problem.MediaType.Errorf("POST to a folder takes multipart/form-data.")
 	}
-	if err := (terms{cond: precond.Parse(r.Header)}).ask(&e); err != nil {
-		return err
+	// Nothing holds the folder still while its files come one by one, so no tag of it can be promised to be current.
+	state := stateOf(&e)
+	state.Folder = false
+	if precond.Parse(r.Header).Write(state) == precond.Failed {
+		return preconditionFailed(&e)
 	}
 	f := form{server: s, request: r, folder: t.path}
 	if err := f.read(multipart.NewReader(bodyOf(w), params["boundary"])); err != nil {
@@ -59,6 +62,7 @@ type form struct {
 	name       string
 	fields     int
 	saved      []problem.Saved
+	cursor     tree.Cursor // of the last change
 
 	// What was asked for last: the subject of an error.
 	at      string
@@ -166,7 +170,7 @@ func partName(part *multipart.Part) string {
 func (f *form) join(name string) (tree.Path, error) {
 	f.at, f.current = name, nil
 	p, err := f.folder.Join(name)
-	if err != nil {
+	if err != nil || isOwn(p) {
 		return p, problem.Form.Errorf("%.*q cannot be the name of a file or folder here.", tree.NameBytesMax, name)
 	}
 	return p, nil
@@ -196,6 +200,7 @@ func (f *form) save(p tree.Path, part io.Reader) error {
 		return f.noting(p, err)
 	}
 	f.saved = append(f.saved, problem.Saved{Name: p.Base(), ETag: result.Entry.ETag()})
+	f.cursor = result.Cursor
 	return nil
 }
 
@@ -212,12 +217,13 @@ func (f *form) makeFolder(name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.server.tree.Mkdir(f.request.Context(), p, tree.Change{Guard: terms{}.whereFree(), By: by(f.request)})
+	result, err := f.server.tree.Mkdir(f.request.Context(), p, tree.Change{Guard: terms{}.whereFree(), By: by(f.request)})
 	if errors.Is(err, tree.ErrExist) {
 		return problem.Exists.Errorf("There is already something called %q.", name)
 	}
 	if err == nil {
 		f.saved = append(f.saved, problem.Saved{Name: name})
+		f.cursor = result.Cursor
 	}
 	return err
 }
@@ -263,6 +269,7 @@ func (f *form) answer(w *reply) error {
 	h := w.Header()
 	setSafe(h)
 	h["Cache-Control"] = valueNoStore
+	setSeq(h, f.cursor)
 	if wantsPage(f.request) {
 		h["Location"] = []string{f.folder.URL(true)}
 		f.server.send(w, f.request, http.StatusSeeOther, nil)

@@ -17,8 +17,8 @@ import (
 type terms struct {
 	cond     precond.Condition
 	required bool
-	// behind returns what a link leads to now, nil if that cannot be told. A change of a link itself is shown the link,
-	// but the tag that its client knows is that of the file behind it.
+	// behind returns the file that a link leads to now, nil if that cannot be told. A change of a link itself is shown the
+	// link, but the tag that its client knows is that of the file behind it.
 	behind func() *tree.Entry
 }
 
@@ -40,13 +40,16 @@ func (t terms) ask(cur *tree.Entry) error {
 	if cur != nil && cur.Kind == tree.KindLink && t.behind != nil {
 		cur = cmp.Or(t.behind(), cur)
 	}
-	switch {
-	case t.required && cur != nil && !t.cond.HasWriteCondition():
+	if t.required && cur != nil && !t.cond.HasWriteCondition() {
 		err := problem.PreconditionRequired.Errorf("There is no If-Match, If-None-Match or If-Unmodified-Since.")
 		err.Current = currentOf(cur)
 		return err
-	case t.cond.Write(stateOf(cur)) == precond.Failed:
+	}
+	switch t.cond.Write(stateOf(cur)) {
+	case precond.Failed:
 		return preconditionFailed(cur)
+	case precond.Unknown:
+		return problem.Unsettled.Errorf("A file in the folder, or below, is being written or looked at.")
 	}
 	return nil
 }
@@ -111,14 +114,15 @@ func (s *Server) current(ctx context.Context, p tree.Path, tag bool) (*tree.Entr
 	return &e, nil
 }
 
-// stateOf is what conditions are compared with.
+// stateOf is what the conditions of a change are compared with.
 func stateOf(e *tree.Entry) precond.State {
 	if e == nil {
 		return precond.State{}
 	}
 	return precond.State{
 		Exists:  true,
-		ETag:    e.ETag(),
+		Folder:  e.Kind == tree.KindFolder,
+		ETag:    currentOf(e).ETag,
 		Digest:  e.Digest,
 		ModTime: e.ModTime,
 		Changed: time.Unix(0, e.Stamp.Ctime),
@@ -128,21 +132,25 @@ func stateOf(e *tree.Entry) precond.State {
 // preconditionFailed is the 412 that tells what is there now.
 func preconditionFailed(cur *tree.Entry) error {
 	var err *problem.Error
+	current := currentOf(cur)
 	switch {
 	case cur == nil:
 		err = problem.Precondition.Errorf("Nothing is at this path.")
-	case cur.ETag() == "":
+	case current.ETag == "":
 		err = problem.Precondition.Errorf("What is at this path does not meet the condition; its tag is not known.")
+	case current.Folder:
+		err = problem.Precondition.Errorf("The folder, or something below it, has changed; it is %s now.", current.ETag)
 	default:
-		err = problem.Precondition.Errorf("The path has another version, %s.", cur.ETag())
+		err = problem.Precondition.Errorf("The path has another version, %s.", current.ETag)
 	}
-	err.Current = currentOf(cur)
+	err.Current = current
 	return err
 }
 
+// currentOf returns the tag of what is there now: a file's own, or the bare fingerprint of a folder.
 func currentOf(e *tree.Entry) problem.CurrentTag {
-	if e == nil {
+	if e == nil || e.Digest.IsZero() {
 		return problem.CurrentTag{Known: true}
 	}
-	return problem.CurrentTag{Known: true, ETag: e.ETag()}
+	return problem.CurrentTag{Known: true, ETag: e.Digest.ETag(), Folder: e.Kind == tree.KindFolder}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"freshet/fileserver/tree"
+	"freshet/hashing"
 )
 
 // A listingFormat is one of the representations of a folder.
@@ -44,6 +45,8 @@ type pageContext struct {
 	// times shown: a listing of the same entries is the same bytes at any later hour.
 	Now    time.Time
 	Notice *notice
+	// Subtree is the fingerprint of the folder that is shown; zero while it is not known.
+	Subtree hashing.Digest
 }
 
 // A notice is something to be said before the listing, such as why a form was refused.
@@ -71,7 +74,7 @@ func renderListing(
 ) error {
 	switch f {
 	case listingJSON:
-		return renderJSON(w, p, cutWindow(entries, q, q.Limit), q)
+		return renderJSON(w, p, cutWindow(entries, q, q.Limit), q, page.Subtree)
 	case listingText:
 		return renderText(w, cutWindow(entries, q, q.Limit))
 	case listingHTML:

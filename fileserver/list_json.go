@@ -2,33 +2,37 @@ package fileserver
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"io"
 	"strconv"
 	"time"
 	"unicode/utf8"
 
 	"freshet/fileserver/tree"
+	"freshet/hashing"
 )
 
 // renderJSON writes a listing as one JSON object:
 //
-//	{"path":"/docs/","entries":[{"n":"a.txt","k":"f","size":12,"mtime":"2026-11-22T13:00:00.5Z","etag":"\"…\""}],
-//	"next":null}
+//	{"path":"/docs/","subtree":"…","entries":[{"n":"a.txt","k":"f","size":12,"mtime":"2026-11-22T13:00:00.5Z",
+//	"etag":"\"…\""}],"next":null}
 //
-// path is the folder's, not escaped. In an entry, n is the name and k the kind: f for a file, x for one with an
+// path is the folder's, not escaped. subtree is its fingerprint in 32 hex digits, null while it is not known. In an entry, n is the name and k the kind: f for a file, x for one with an
 // execute bit, d for a folder, l for a link, which is described as a link whatever it leads to. target is the text of
 // a link. size, in bytes, is that of a file; mtime is in RFC 3339 form, in UTC, and left out if it has a year of more
-// than four digits; etag is left out while it is not known. What is not valid UTF-8 stands in base64 (RFC 4648
+// than four digits; etag, of a file, is left out while it is not known, and subtree,
+// of a folder, is null then. What is not valid UTF-8 stands in base64 (RFC 4648
 // section 4) under path64, n64 or target64.
 //
 // next is null, or the reference of the listing that goes on behind the last entry, relative to the folder's URL.
-func renderJSON(w io.Writer, p tree.Path, window listingWindow, q listingQuery) error {
+func renderJSON(w io.Writer, p tree.Path, window listingWindow, q listingQuery, subtree hashing.Digest) error {
 	folder := "/" + p.String()
 	if !p.IsRoot() {
 		folder += "/"
 	}
 	b := make([]byte, 0, listingChunkBytes+listingMarginBytes)
 	b = appendJSONText(append(b, '{'), "path", folder)
+	b = appendJSONSubtree(b, subtree)
 	b = append(b, `,"entries":[`...)
 	for i, e := range window.shown() {
 		if i > 0 {
@@ -58,6 +62,11 @@ func appendJSONEntry(b []byte, e *tree.Entry) []byte {
 	b = appendJSONText(append(b, '{'), "n", e.Name)
 	b = append(b, `,"k":"`...)
 	b = append(b, byte(e.Kind), '"')
+	return append(appendJSONState(b, e), '}')
+}
+
+// appendJSONState appends the members that describe what is at a name, each with a comma before it.
+func appendJSONState(b []byte, e *tree.Entry) []byte {
 	if e.IsFile() {
 		b = append(b, `,"size":`...)
 		b = strconv.AppendInt(b, e.Size, 10)
@@ -67,14 +76,26 @@ func appendJSONEntry(b []byte, e *tree.Entry) []byte {
 		b = t.AppendFormat(b, time.RFC3339Nano)
 		b = append(b, '"')
 	}
-	if e.Kind == tree.KindLink {
-		b = appendJSONText(append(b, ','), "target", e.Target)
+	switch {
+	case e.Kind == tree.KindLink:
+		return appendJSONText(append(b, ','), "target", e.Target)
+	case e.Kind == tree.KindFolder:
+		return appendJSONSubtree(b, e.Digest)
+	case e.Digest.IsZero():
+		return b
 	}
-	if !e.Digest.IsZero() {
-		b = append(b, `,"etag":`...)
-		b = appendJSONString(b, e.ETag())
+	b = append(b, `,"etag":"\"`...)
+	b = hex.AppendEncode(b, e.Digest[:])
+	return append(b, `\""`...)
+}
+
+func appendJSONSubtree(b []byte, subtree hashing.Digest) []byte {
+	if subtree.IsZero() {
+		return append(b, `,"subtree":null`...)
 	}
-	return append(b, '}')
+	b = append(b, `,"subtree":"`...)
+	b = hex.AppendEncode(b, subtree[:])
+	return append(b, '"')
 }
 
 // appendJSONText appends "key":"s", or "key64" with s in base64 if it is not valid UTF-8 and so cannot be a JSON

@@ -17,6 +17,7 @@ import (
 type jsonListing struct {
 	Path    *string
 	Path64  []byte
+	Subtree *string
 	Entries []jsonEntry
 	Next    *string
 }
@@ -30,6 +31,7 @@ type jsonEntry struct {
 	Target   *string
 	Target64 []byte
 	ETag     string
+	Subtree  *string
 }
 
 func (e *jsonEntry) name() string {
@@ -68,32 +70,32 @@ func TestRenderJSON(t *testing.T) {
 		query      listingQuery
 		want       string
 	}{
-		{"empty_root", "/", nil, byName, `{"path":"/","entries":[],"next":null}`},
+		{"empty_root", "/", nil, byName, `{"path":"/","subtree":null,"entries":[],"next":null}`},
 		{"file", "/docs/", []tree.Entry{{Name: "a.txt", Kind: tree.KindFile, Size: 12, ModTime: at,
 			Digest: hashing.Sum([]byte("x"))}},
 			byName,
-			`{"path":"/docs/","entries":[{"n":"a.txt","k":"f","size":12,"mtime":"2026-11-22T13:00:00.123456789Z",` +
+			`{"path":"/docs/","subtree":null,"entries":[{"n":"a.txt","k":"f","size":12,"mtime":"2026-11-22T13:00:00.123456789Z",` +
 				`"etag":"\"` + hashing.Sum([]byte("x")).String() + `\""}],"next":null}`},
 		{"executable_without_tag", "/a/b/",
 			[]tree.Entry{{Name: "run", Kind: tree.KindExecutable, ModTime: at.Truncate(time.Second)}},
 			byName,
-			`{"path":"/a/b/","entries":[{"n":"run","k":"x","size":0,"mtime":"2026-11-22T13:00:00Z"}],"next":null}`},
+			`{"path":"/a/b/","subtree":null,"entries":[{"n":"run","k":"x","size":0,"mtime":"2026-11-22T13:00:00Z"}],"next":null}`},
 		{"folder", "/", []tree.Entry{{Name: "docs", Kind: tree.KindFolder, ModTime: at.Truncate(time.Second)}}, byName,
-			`{"path":"/","entries":[{"n":"docs","k":"d","mtime":"2026-11-22T13:00:00Z"}],"next":null}`},
+			`{"path":"/","subtree":null,"entries":[{"n":"docs","k":"d","mtime":"2026-11-22T13:00:00Z","subtree":null}],"next":null}`},
 		{"link_is_a_link", "/",
 			[]tree.Entry{{Name: "l", Kind: tree.KindLink, Size: 4, ModTime: at.Truncate(time.Second),
 				Target: "docs", Followed: &followed}},
 			byName,
-			`{"path":"/","entries":[{"n":"l","k":"l","mtime":"2026-11-22T13:00:00Z","target":"docs"}],"next":null}`},
+			`{"path":"/","subtree":null,"entries":[{"n":"l","k":"l","mtime":"2026-11-22T13:00:00Z","target":"docs"}],"next":null}`},
 		{"not_utf8", "/a%FF/", []tree.Entry{{Name: "b\xfe", Kind: tree.KindLink, Target: "c\xfd",
 			ModTime: time.Unix(0, 0)}}, byName,
-			`{"path64":"L2H/Lw==","entries":[{"n64":"Yv4=","k":"l","mtime":"1970-01-01T00:00:00Z","target64":"Y/0="}],"next":null}`},
+			`{"path64":"L2H/Lw==","subtree":null,"entries":[{"n64":"Yv4=","k":"l","mtime":"1970-01-01T00:00:00Z","target64":"Y/0="}],"next":null}`},
 		{"year_of_five_digits", "/",
 			[]tree.Entry{{Name: "a", Kind: tree.KindFile, ModTime: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}},
-			byName, `{"path":"/","entries":[{"n":"a","k":"f","size":0}],"next":null}`},
+			byName, `{"path":"/","subtree":null,"entries":[{"n":"a","k":"f","size":0}],"next":null}`},
 		{"year_before_zero", "/",
 			[]tree.Entry{{Name: "a", Kind: tree.KindFile, ModTime: time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)}},
-			byName, `{"path":"/","entries":[{"n":"a","k":"f","size":0}],"next":null}`},
+			byName, `{"path":"/","subtree":null,"entries":[{"n":"a","k":"f","size":0}],"next":null}`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

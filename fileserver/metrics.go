@@ -43,6 +43,7 @@ func (t *traffic) add(method string, status int, bytes int64) {
 
 // collector presents the counts of a Server to Prometheus.
 type collector struct {
+	server  *Server
 	traffic *traffic
 	tree    *tree.Tree
 }
@@ -73,6 +74,8 @@ var levels = []level{
 		func(c *collector, _ *tree.Stats) float64 { return float64(c.traffic.connected.Load()) }),
 	counter("freshet_connections_refused_total", "Connections refused because too many were open.",
 		func(c *collector, _ *tree.Stats) float64 { return float64(c.traffic.turnedOff.Load()) }),
+	gauge("freshet_feed_subscribers", "Clients that follow the changes, or wait for the next one.",
+		func(c *collector, _ *tree.Stats) float64 { return float64(c.server.subscribers.Load()) }),
 	counter("freshet_hash_on_request_total", "Files hashed because a request asked.",
 		func(_ *collector, s *tree.Stats) float64 { return float64(s.HashedOnRequest) }),
 	counter("freshet_hash_in_background_total", "Files hashed after the watcher saw them change.",
@@ -137,6 +140,6 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 // numbers say what others do.
 func (s *Server) Metrics() http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(&collector{&s.traffic, s.config.Tree})
+	registry.MustRegister(&collector{s, &s.traffic, s.config.Tree})
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }

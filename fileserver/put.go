@@ -61,6 +61,7 @@ func (s *Server) answerChange(w *reply, result tree.Result) {
 	if h["Date"] == nil {
 		h["Date"] = s.validators.httpDate(w.start)
 	}
+	setSeq(h, result.Cursor)
 	if e := &result.Entry; e.IsFile() && !e.Digest.IsZero() {
 		h["ETag"] = s.validators.tag(e.Digest, e.Size).etag
 	}
@@ -156,3 +157,10 @@ func (d *delivery) receive(dst *tree.Staged, body io.Reader, r *http.Request) er
 
 // by says who changes something, for the record of what is displaced.
 func by(r *http.Request) string { return "http " + peer(r) }
+
+// setSeq tells who made a change its place in the feed, so that its own event is no news. A tree without a feed has none.
+func setSeq(h http.Header, c tree.Cursor) {
+	if !c.IsZero() {
+		h[fieldSeq] = []string{c.String()}
+	}
+}

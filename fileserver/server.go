@@ -11,10 +11,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/semaphore"
 
 	"freshet/fileserver/tree"
+	"freshet/hashing"
 )
 
 // A Config says what a Server serves and on what terms. Only Tree is required.
@@ -55,6 +57,16 @@ type Server struct {
 	traffic traffic
 	listed  *semaphore.Weighted // entries of listings being sent
 
+	descents    *semaphore.Weighted // answers about folders being sent
+	questions   *semaphore.Weighted // bytes of questions being read
+	subscribers atomic.Int64        // who follow the feed, or wait for its next event
+	heartbeat   time.Duration       // after which a stream that has nothing to say says so
+	closing     context.Context     // ends when the server begins to stop
+	close       context.CancelFunc
+
+	links     *lru.Cache[hashing.Digest, []string] // names of the links in a folder, by its fingerprint
+	coldUntil atomic.Int64                         // Unix nanoseconds until which no listing waits for a state
+
 	cacheRules []cacheRule
 	validators validatorCache
 	started    string        // begins every request id of this process
@@ -72,6 +84,11 @@ func New(c Config) *Server {
 		origins: http.NewCrossOriginProtection(),
 		started: newProcessID(),
 		listed:  semaphore.NewWeighted(listedEntriesMax),
+		links:   newLinksCache(),
+
+		heartbeat: heartbeatTime,
+		descents:  semaphore.NewWeighted(descentsMax),
+		questions: semaphore.NewWeighted(questionsBytesMax),
 
 		cacheRules: newCacheRules(c.Cache),
 	}
@@ -79,6 +96,7 @@ func New(c Config) *Server {
 		s.log = slog.Default()
 	}
 	s.limits.ConnectionsMax = min(s.limits.ConnectionsMax, max(1, tree.DescriptorsMax()/connectionsShare))
+	s.closing, s.close = context.WithCancel(context.Background())
 	s.echo = s.routes()
 	return s
 }
@@ -154,8 +172,17 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 }
 
-// stop ends server gracefully, then by force, and waits for the handlers either way.
+// untilClosing returns ctx for what waits: it ends when the server begins to stop, too.
+func (s *Server) untilClosing(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.closing, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// stop ends server gracefully, then by force, and waits for the handlers either way. Those that wait for something to happen
+// end at once.
 func (s *Server) stop(server *http.Server) error {
+	s.close()
 	ctx, cancel := context.WithTimeout(context.Background(), s.limits.ShutdownTimeMax)
 	defer cancel()
 	if server.Shutdown(ctx) == nil {

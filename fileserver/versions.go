@@ -15,15 +15,16 @@ import (
 	"freshet/hashing"
 )
 
-// versionsJSON is a list of versions, newest first. Next is null, or the reference of the rest of the list, relative to the
-// list's own URL.
+// versionsJSON is a list of versions, newest first. Next is null, or the reference of the rest of the list, relative
+// to the list's own URL.
 type versionsJSON struct {
 	Versions []versionJSON `json:"versions"`
 	Next     *string       `json:"next"`
 }
 
-// versionJSON is a version. K is as in listings. Path begins with a slash and is not escaped; if it is not valid UTF-8, it
-// stands in base64 under path64; neither is there if the path is not known. What is not known of the rest is left out too.
+// versionJSON is a version. K is as in listings. Path begins with a slash and is not escaped; if it is not valid
+// UTF-8, it stands in base64 under path64; neither is there if the path is not known. What is not known of the rest is
+// left out too.
 type versionJSON struct {
 	ID        string `json:"id"`
 	Path      string `json:"path,omitempty"`
@@ -40,8 +41,8 @@ type versionJSON struct {
 
 func newVersionJSON(v *tree.Version) versionJSON {
 	j := versionJSON{
-		ID: string(v.ID), K: string(rune(v.Kind)), MTime: jsonTime(v.ModTime), ETag: v.ETag(), Displaced: jsonTime(v.Displaced),
-		By: v.By, How: v.How, Late: v.Late,
+		ID: string(v.ID), K: string(rune(v.Kind)), MTime: jsonTime(v.ModTime), ETag: v.ETag(),
+		Displaced: jsonTime(v.Displaced), By: v.By, How: v.How, Late: v.Late,
 	}
 	switch path := "/" + v.Path.String(); {
 	case v.Path.IsRoot():
@@ -232,8 +233,8 @@ func (s *Server) versionBelow(r *http.Request, p tree.Path, id tree.VersionID) (
 	return v, err
 }
 
-// restore brings a version of p back to p, or to where the Destination field (RFC 4918 section 10.3) says. Conditions guard
-// the path that it comes to, as with PUT.
+// restore brings a version of p back to p, or to where the Destination field (RFC 4918 section 10.3) says. Conditions
+// guard the path that it comes to, as with PUT.
 func (s *Server) restore(w *reply, r *http.Request, p tree.Path, key tree.VersionKey, kind tree.Kind) (err error) {
 	to := target{path: p}
 	if len(r.Header["Destination"]) > 0 {

@@ -81,14 +81,17 @@ func TestVersionsList(t *testing.T) {
 	if a := w.ask(t, "HEAD", historyVersions, ""); a.status != 200 || a.body != "" {
 		t.Errorf("HEAD: %d %q", a.status, a.body)
 	}
-	if found := w.listed(t, "versions"+historyPath+"?before="+found[0].ID); len(found) != 1 || found[0].ETag != tagOf("one") {
-		t.Errorf("before the newest: %+v", found)
+	older := w.listed(t, "versions"+historyPath+"?before="+found[0].ID)
+	if len(older) != 1 || older[0].ETag != tagOf("one") {
+		t.Errorf("before the newest: %+v", older)
 	}
 }
 
 func TestVersionIsSentAsAnyFile(t *testing.T) {
 	w := newHistory(t)
 	one := historyVersions + byTag("one")
+	bare := strings.Trim(tagOf("one"), `"`)
+	oldest := w.listed(t, "versions"+historyPath)[1].ID
 	for name, c := range map[string]struct {
 		method, path string
 		fields       []string
@@ -96,10 +99,10 @@ func TestVersionIsSentAsAnyFile(t *testing.T) {
 		body         string
 	}{
 		"by_tag":                   {"GET", one, nil, 200, "one"},
-		"by_tag_without_quotes":    {"GET", historyVersions + "?etag=" + strings.Trim(tagOf("one"), `"`), nil, 200, "one"},
+		"by_tag_without_quotes":    {"GET", historyVersions + "?etag=" + bare, nil, 200, "one"},
 		"by_tag_with_bare_quotes":  {"GET", historyVersions + "?etag=" + tagOf("one"), nil, 200, "one"},
-		"by_tag_of_a_coding":       {"GET", historyVersions + "?etag=" + strings.TrimSuffix(tagOf("one"), `"`) + `-gzip"`, nil, 200, "one"},
-		"by_id":                    {"GET", historyVersions + "?id=" + w.listed(t, "versions"+historyPath)[1].ID, nil, 200, "one"},
+		"by_tag_of_a_coding":       {"GET", historyVersions + `?etag="` + bare + `-gzip"`, nil, 200, "one"},
+		"by_id":                    {"GET", historyVersions + "?id=" + oldest, nil, 200, "one"},
 		"head":                     {"HEAD", one, nil, 200, ""},
 		"not_modified":             {"GET", one, []string{"If-None-Match: " + tagOf("one")}, 304, ""},
 		"another_tag_is_known":     {"GET", one, []string{"If-None-Match: " + tagOf("three")}, 200, "one"},
@@ -127,7 +130,8 @@ func TestVersionIsSentAsAnyFile(t *testing.T) {
 			t.Errorf("%s: %v", name, a.header)
 		}
 		if a.status < 300 && (a.header.Get("Content-Type") != "text/html; charset=utf-8" ||
-			!strings.Contains(a.header.Get("Content-Security-Policy"), "sandbox") || a.header.Get("X-Content-Type-Options") != "nosniff") {
+			!strings.Contains(a.header.Get("Content-Security-Policy"), "sandbox") ||
+			a.header.Get("X-Content-Type-Options") != "nosniff") {
 			t.Errorf("%s is not safe: %v", name, a.header)
 		}
 		if a.status >= 400 {
@@ -137,31 +141,31 @@ func TestVersionIsSentAsAnyFile(t *testing.T) {
 }
 
 func TestRestoreVersion(t *testing.T) {
-	for name, c := range map[string]struct {
-		content string // of the version asked for
-		gone    bool   // nothing is at the path
-		fields  []string
-		status  int
-		at      string // the file that is looked at afterwards; "" is that of the history
-		after   string
+	for _, c := range []struct {
+		name, content string // of the version asked for
+		gone          bool   // nothing is at the path
+		fields        f
+		status        int
+		at            string // the file that is looked at afterwards; "" is that of the history
+		after         string
 	}{
-		"unconditional":             {content: "one", status: 204, after: "one"},
-		"if_match_current":          {content: "one", fields: []string{"If-Match: " + tagOf("three")}, status: 204, after: "one"},
-		"if_match_stale":            {content: "one", fields: []string{"If-Match: " + tagOf("two")}, status: 412, after: "three"},
-		"if_none_match_any":         {content: "one", fields: []string{"If-None-Match: *"}, status: 412, after: "three"},
-		"if_none_match_any_of_none": {content: "one", gone: true, fields: []string{"If-None-Match: *"}, status: 201, after: "one"},
-		"what_was_removed":          {content: "three", gone: true, status: 201, after: "three"},
-		"not_kept":                  {content: "four", status: 404, after: "three"},
-		"elsewhere":                 {content: "one", fields: []string{"Destination: /b"}, status: 201, at: "b", after: "one"},
-		"elsewhere_guarded":         {content: "one", fields: []string{"Destination: /c", "If-None-Match: *"}, status: 412, at: "c", after: "c"},
-		"to_a_path_with_a_slash":    {content: "one", fields: []string{"Destination: /b/"}, status: 409, at: "b", after: nothing},
-		"to_a_folder":               {content: "one", fields: []string{"Destination: /d"}, status: 409, at: "d", after: aFolder},
-		"to_the_root":               {content: "one", fields: []string{"Destination: /"}, status: 409, after: "three"},
-		"to_no_folder":              {content: "one", fields: []string{"Destination: /none/b"}, status: 409, after: "three"},
-		"to_the_reserved_name":      {content: "one", fields: []string{"Destination: /.freshet/b"}, status: 403, after: "three"},
-		"to_another_server":         {content: "one", fields: []string{"Destination: http://other.example/b"}, status: 502, after: "three"},
+		{"unconditional", "one", false, nil, 204, "", "one"},
+		{"if_match_current", "one", false, f{"If-Match: " + tagOf("three")}, 204, "", "one"},
+		{"if_match_stale", "one", false, f{"If-Match: " + tagOf("two")}, 412, "", "three"},
+		{"if_none_match_any", "one", false, f{"If-None-Match: *"}, 412, "", "three"},
+		{"if_none_match_any_of_none", "one", true, f{"If-None-Match: *"}, 201, "", "one"},
+		{"what_was_removed", "three", true, nil, 201, "", "three"},
+		{"not_kept", "four", false, nil, 404, "", "three"},
+		{"elsewhere", "one", false, f{"Destination: /b"}, 201, "b", "one"},
+		{"elsewhere_guarded", "one", false, f{"Destination: /c", "If-None-Match: *"}, 412, "c", "c"},
+		{"to_a_path_with_a_slash", "one", false, f{"Destination: /b/"}, 409, "b", nothing},
+		{"to_a_folder", "one", false, f{"Destination: /d"}, 409, "d", aFolder},
+		{"to_the_root", "one", false, f{"Destination: /"}, 409, "", "three"},
+		{"to_no_folder", "one", false, f{"Destination: /none/b"}, 409, "", "three"},
+		{"to_the_reserved_name", "one", false, f{"Destination: /.freshet/b"}, 403, "", "three"},
+		{"to_another_server", "one", false, f{"Destination: http://other.example/b"}, 502, "", "three"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			w := newHistory(t)
 			w.file(t, "c", "c")
@@ -289,7 +293,8 @@ func TestFolderComesBackOnlyToAFreeName(t *testing.T) {
 			t.Errorf("%s: %d %s", field, a.status, a.body)
 		}
 	}
-	if a := w.ask(t, "POST", id, "", "Destination: /n/"); a.status != 201 || w.onDisk(t, "n/in") != "in" || w.onDisk(t, "d") != "file" {
+	a := w.ask(t, "POST", id, "", "Destination: /n/")
+	if a.status != 201 || w.onDisk(t, "n/in") != "in" || w.onDisk(t, "d") != "file" {
 		t.Errorf("to another name: %d %s", a.status, a.body)
 	}
 }
@@ -327,7 +332,8 @@ func TestVersionsWhereNothingCanBeChanged(t *testing.T) {
 	if a := w.ask(t, "OPTIONS", "/.freshet/v1/trash", ""); a.header.Get("Allow") != "GET, HEAD, OPTIONS, POST, DELETE" {
 		t.Errorf("Allow %q", a.header.Get("Allow"))
 	}
-	if a := w.ask(t, "POST", "/.freshet/v1/trash?id=1", "", "Origin: http://evil.example", "Sec-Fetch-Site: cross-site"); a.status != 403 {
+	evil := []string{"Origin: http://evil.example", "Sec-Fetch-Site: cross-site"}
+	if a := w.ask(t, "POST", "/.freshet/v1/trash?id=1", "", evil...); a.status != 403 {
 		t.Errorf("a page from elsewhere: %d", a.status)
 	}
 }

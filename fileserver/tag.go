@@ -1,0 +1,192 @@
+package fileserver
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"freshet/fileserver/precond"
+	"freshet/fileserver/tree"
+	"freshet/hashing"
+	"freshet/web"
+)
+
+const (
+	listingWaitMax  = 2 * time.Second // that a listing waits for a state of its folder, before it is made from the disk
+	listingWaitRest = time.Second     // after such a wait was in vain, in which no listing waits
+	linksStatesMax  = 1024            // states of folders of which it is remembered which links are in them
+	linksPerState   = 64              // links in one of them; the links of other folders are looked for each time
+)
+
+// A listing is what a GET of a folder is about.
+type listing struct {
+	path   tree.Path
+	query  listingQuery
+	format listingFormat
+	page   pageContext
+	tag    string // the strong tag; "" while there is no state to name
+
+	folder  *tree.Folder // the state, or else
+	entries []tree.Entry // what is on disk
+	links   map[string]*tree.Entry
+}
+
+// state is what the conditions of a reader are compared with.
+func (l *listing) state() precond.State {
+	state := precond.State{Exists: true, Folder: true, ETag: l.tag, Window: l.query.After != nil}
+	if l.folder != nil {
+		state.Digest, state.Mtimes = l.folder.Subtree, l.folder.Mtimes
+	}
+	return state
+}
+
+// size returns the number of entries.
+func (l *listing) size() int {
+	if l.folder == nil {
+		return len(l.entries)
+	}
+	return l.folder.Len()
+}
+
+// all returns the entries, with what links lead to.
+func (l *listing) all() []tree.Entry {
+	if l.folder == nil {
+		return l.entries
+	}
+	entries := make([]tree.Entry, 0, l.folder.Len())
+	for e := range l.folder.Entries() {
+		if e.Kind == tree.KindLink {
+			e.Followed = l.links[e.Name]
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// lookAt finds the state of the folder and the tag of l. A 304 costs no look at any entry, but for links: what they lead to
+// is no part of the folder's state, and is shown.
+func (s *Server) lookAt(ctx context.Context, l *listing) (err error) {
+	l.folder = s.stateAt(ctx, l.path)
+	if l.folder == nil {
+		l.entries, err = s.tree.List(ctx, l.path)
+		return err
+	}
+	names := s.linksIn(l.folder)
+	if l.links, err = s.follow(ctx, l.path, names); err != nil {
+		return err
+	}
+	l.page.Subtree = l.folder.Subtree
+	l.tag = hashing.FolderETag(l.folder.Subtree, l.folder.Mtimes, l.view(names), byte(l.format))
+	return nil
+}
+
+// stateAt returns the state of the folder at p, nil if there is none to be had soon. Whatever is in the way of it, a look at
+// the disk gives an answer or says why there is none.
+func (s *Server) stateAt(ctx context.Context, p tree.Path) *tree.Folder {
+	if time.Now().UnixNano() < s.coldUntil.Load() {
+		return nil
+	}
+	short, cancel := context.WithTimeout(ctx, listingWaitMax)
+	defer cancel()
+	f, _, err := s.tree.Folder(short, p)
+	switch {
+	case err != nil && short.Err() != nil && ctx.Err() == nil:
+		s.coldUntil.Store(time.Now().Add(listingWaitRest).UnixNano())
+		return nil
+	case err != nil || f.Subtree.IsZero():
+		return nil
+	}
+	return f
+}
+
+// linksIn returns the names of the links in a folder, in order. The fingerprint names a folder's children and their kinds, so
+// that what was found in one state is true of every folder of that state.
+func (s *Server) linksIn(f *tree.Folder) (names []string) {
+	if names, ok := s.links.Get(f.Subtree); ok {
+		return names
+	}
+	for e := range f.Entries() {
+		if e.Kind == tree.KindLink {
+			names = append(names, e.Name)
+		}
+	}
+	if len(names) <= linksPerState {
+		s.links.Add(f.Subtree, names)
+	}
+	return names
+}
+
+func newLinksCache() *lru.Cache[hashing.Digest, []string] {
+	c, err := lru.New[hashing.Digest, []string](linksStatesMax)
+	if err != nil {
+		panic(err) // of a size that is not positive
+	}
+	return c
+}
+
+// follow finds what the links of those names in the folder at p lead to. Those that lead nowhere are left out.
+func (s *Server) follow(ctx context.Context, p tree.Path, names []string) (map[string]*tree.Entry, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	links := make(map[string]*tree.Entry, len(names))
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		child, err := p.Join(name)
+		if err != nil {
+			continue
+		}
+		if e, err := s.tree.Stat(ctx, child); err == nil {
+			links[name] = &e
+		}
+	}
+	return links, nil
+}
+
+// view returns a hash of all that a listing shows besides the state of its folder: its part and order, what the page says
+// around it, what made it, and what its links, of those names, lead to.
+func (l *listing) view(names []string) uint64 {
+	zone, offset := l.page.Now.Zone()
+	b := fmt.Appendf(nil, "%s\n%q %t %q\n%s %d\n%s\n", l.query.link(), l.page.Root, l.page.Write, l.page.Version,
+		zone, offset, renderer())
+	for _, name := range names {
+		e := l.links[name]
+		if e == nil {
+			b = fmt.Appendf(b, "%q\n", name)
+			continue
+		}
+		b = fmt.Appendf(b, "%q %c %d %d %s\n", name, e.Kind, e.Size, e.ModTime.UnixNano(), e.Digest)
+	}
+	sum := hashing.Sum(b)
+	return binary.BigEndian.Uint64(sum[:])
+}
+
+// renderer names what makes listings: the assets, and templates and code by what they make of a specimen. A version alone
+// does not change between two builds of the same one.
+var renderer = sync.OnceValue(func() string {
+	var b bytes.Buffer
+	file := tree.Entry{Name: "a", Kind: tree.KindFile, Size: 1000, Digest: hashing.Sum(nil)}
+	entries := []tree.Entry{
+		file,
+		{Name: ".b", Kind: tree.KindFolder},
+		{Name: "c", Kind: tree.KindLink, Target: "a", Followed: &file},
+		{Name: "d\xff", Kind: tree.KindLink, Target: "nowhere"},
+	}
+	page := pageContext{Root: "root", Write: true, Now: time.Unix(0, 0).UTC()}
+	for _, f := range []listingFormat{listingHTML, listingJSON, listingText} {
+		for _, limit := range []int{0, 1} {
+			query := listingQuery{Sort: sortByName, Limit: limit}
+			if err := renderListing(&b, f, tree.Path{}, entries, query, page); err != nil {
+				panic(err) // of a template that does not fit what it is to show
+			}
+		}
+	}
+	return web.AssetsHash + " " + hashing.Sum(b.Bytes()).String()
+})
