@@ -15,17 +15,23 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-func TestOverflowBecomesRescan(t *testing.T) {
-	t.Parallel()
+// queuedEventsMax returns the length of the kernel's queue, and skips the test if it is too long to be filled.
+func queuedEventsMax(t *testing.T) (n int) {
+	t.Helper()
 	b, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
 	if err != nil {
 		t.Skip(err)
 	}
-	var queued int
-	fmt.Sscan(string(b), &queued)
-	if queued > 1<<16 {
-		t.Skipf("the kernel queues %d events", queued)
+	fmt.Sscan(string(b), &n)
+	if n > 1<<16 {
+		t.Skipf("the kernel queues %d events", n)
 	}
+	return n
+}
+
+func TestOverflowBecomesRescan(t *testing.T) {
+	t.Parallel()
+	queued := queuedEventsMax(t)
 	// While paused, nobody reads, as when the machine is too busy.
 	var paused atomic.Bool
 	ob := observe(t, Options{}, func(root string) {

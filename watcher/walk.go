@@ -238,13 +238,21 @@ func (p *pass) notOpened(parent *folder, name, rel string, trust bool, err error
 	if p.ctx.Err() != nil || p.astray {
 		return
 	}
-	fi, look := os.Lstat(p.path(rel))
-	switch {
-	case noFolder(err), noFolder(look), look == nil && !fi.IsDir():
+	if noFolder(err) {
 		p.drop(f)
 		return
-	case look != nil && trust && f == nil:
-		return // A file, as far as anybody can tell.
+	}
+	fi, look := os.Lstat(p.path(rel))
+	if noFolder(look) || look == nil && !fi.IsDir() {
+		p.drop(f)
+		return
+	}
+	if look != nil && parent.state != mirrored { // so that a chmod of the parent leads here again
+		at, _ := split(rel)
+		p.count(parent, at, unreadable)
+	}
+	if look != nil && trust && f == nil {
+		return // a file, as far as anybody can tell
 	}
 	var id identity
 	if look == nil {
