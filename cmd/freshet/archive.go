@@ -94,7 +94,8 @@ func endpointOf(trash bool) string {
 	return "versions"
 }
 
-func (a remoteArchive) list(ctx context.Context, trash bool, p tree.Path, before string) ([]versionLine, string, error) {
+func (a remoteArchive) list(ctx context.Context, trash bool, p tree.Path, before string) (
+	part []versionLine, behind string, err error) {
 	query := url.Values{}
 	if before != "" {
 		query.Set("before", before)
@@ -164,9 +165,10 @@ func (a remoteArchive) empty(ctx context.Context, p tree.Path) (int, error) {
 	return answer.Ended, err
 }
 
-// conflict is the fault of a path that is not as it was expected. current is the tag of what is there, if that is known.
+// conflict is the fault of a path that is not as it was expected. current is the tag of what is there, if that is
+// known.
 func conflict(what, current string) error {
-	f := &fault{exitConflict, what, "conflict: something else is there", "--replace, which keeps what is there as a version"}
+	f := &fault{exitConflict, what, "conflict: something else is there", "--replace; what is there becomes a version"}
 	if current != "" {
 		f.why = "conflict: version " + current + " is there"
 		f.try = "--if-match " + current[1:len(current)-1] + ", or --replace; what is there becomes a version"
@@ -286,7 +288,7 @@ func (a localArchive) fails(err error) error {
 	case err == nil, errors.As(err, &f), errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, tree.ErrNoVersion):
-		return &fault{exitNotFound, a.what, "no such version is kept", "freshet versions, or freshet trash, lists what there is"}
+		return &fault{exitNotFound, a.what, "no such version is kept", "freshet versions or freshet trash lists what is"}
 	case errors.Is(err, tree.ErrExist), errors.Is(err, tree.ErrIsFolder):
 		return &fault{exitConflict, a.what, "something is there", "--to PATH"}
 	case errors.Is(err, tree.ErrNoParent):

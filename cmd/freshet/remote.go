@@ -115,8 +115,8 @@ func (r *remote) api(endpoint string, p tree.Path, query url.Values) string {
 	return r.at(escaped, query.Encode())
 }
 
-// ask sends a request without a body and returns the answer, whose body is the caller's to close. what is what the message
-// about a failure begins with: "cannot list docs". An answer from 400 on is a *refusal.
+// ask sends a request without a body and returns the answer, whose body is the caller's to close. what is what the
+// message about a failure begins with: "cannot list docs". An answer from 400 on is a *refusal.
 func (r *remote) ask(ctx context.Context, what, method, address string, header http.Header) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, nil)
 	if err != nil {
@@ -202,7 +202,8 @@ func newRefusal(what string, res *http.Response) *refusal {
 	if err == nil && media == typeProblem && json.Unmarshal(body, &p) == nil && p.Title != "" {
 		why, try = printable(p.Title+": "+p.Detail), printable(p.Next)
 	}
-	return &refusal{fault{refusalCode(res.StatusCode, p.Type), what, why, try}, res.StatusCode, p.Type, printable(p.Current)}
+	f := fault{refusalCode(res.StatusCode, p.Type), what, why, try}
+	return &refusal{f, res.StatusCode, p.Type, printable(p.Current)}
 }
 
 func refusalCode(status int, kind string) int {
@@ -236,7 +237,8 @@ func printable(text string) string {
 	}, text)
 }
 
-// pathOf reads a path of the tree as it was typed, below a folder or on a server; a slash at its beginning counts for nothing.
+// pathOf reads a path of the tree as it was typed, below a folder or on a server; a slash at its beginning counts for
+// nothing.
 func pathOf(typed string) (p tree.Path, err error) {
 	for name := range strings.SplitSeq(strings.Trim(typed, "/"), "/") {
 		if name == "" && p.IsRoot() && strings.Trim(typed, "/") == "" {

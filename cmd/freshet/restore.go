@@ -17,8 +17,8 @@ func newRestore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore URL | DIR PATH",
 		Short: "Bring an earlier version of a file back",
-		Long: "Makes the version that --etag or --id names the content of its path again. If something is at the path, it is\n" +
-			"left alone, with exit code 12, unless --if-match names it or --replace is given; then it becomes a version.",
+		Long: "Makes the version that --etag or --id names the content of its path again. If something is at the path,\n" +
+			"it is left alone, with exit code 12, unless --if-match names it or --replace is given; then it becomes a version.",
 		Example: examples(
 			"freshet restore http://localhost:8080/a.txt --etag 99aa06d3014798d86001c324468d497f", "what was removed",
 			"freshet restore ~/shared a.txt --etag 99aa06d3014798d86001c324468d497f --replace", "in a folder",
@@ -32,7 +32,8 @@ func newRestore() *cobra.Command {
 		if len(args) == 1 && isURL(args[0]) || len(args) == 2 && !isURL(args[0]) {
 			return nil
 		}
-		return misuse("restore takes one URL, or a DIR and a PATH in it", "", "freshet restore "+remoteURLExample+"a.txt --etag TAG")
+		return misuse("restore takes one URL, or a DIR and a PATH in it", "",
+			"freshet restore "+remoteURLExample+"a.txt --etag TAG")
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		how, err := terms.read()
@@ -91,7 +92,8 @@ func digestOfTag(flag, text string) (hashing.Digest, error) {
 	tag, rest, ok := hashing.ParseETag(`"` + strings.Trim(text, `"`) + `"`)
 	digest, isOurs := tag.Digest()
 	if !ok || rest != "" || !isOurs {
-		return digest, misuse(flag+" "+shown(text)+" is not a tag", "a tag has 32 digits, of 0 to 9 and a to f", "freshet hash FILE prints one")
+		return digest, misuse(flag+" "+shown(text)+" is not a tag", "a tag has 32 digits, of 0 to 9 and a to f",
+			"freshet hash FILE prints one")
 	}
 	return digest, nil
 }

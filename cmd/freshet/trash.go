@@ -14,8 +14,8 @@ func newTrash() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trash URL | DIR [PATH]",
 		Short: "List what was removed, and bring it back",
-		Long: "Lists what was removed at or below a path, newest first: when, how many bytes, by what change and whose, the\n" +
-			"id to give to freshet trash restore, and where it was.",
+		Long: "Lists what was removed at or below a path, newest first: when, how many bytes, by what change and whose,\n" +
+			"the id to give to freshet trash restore, and where it was.",
 		Example: examples(
 			"freshet trash http://localhost:8080/", "what was removed on a server",
 			"freshet trash ~/shared docs", "in a part of a folder",
@@ -56,8 +56,8 @@ func newTrashRestore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore URL ID | DIR [PATH] ID",
 		Short: "Bring back what was removed",
-		Long: "Brings a file, a link or a folder with all it held back to where it was, or to --to. If something is there, it\n" +
-			"is left alone, with exit code 12; a file can replace it with --if-match or --replace.",
+		Long: "Brings a file, a link or a folder with all it held back to where it was, or to --to. If something is\n" +
+			"there, it is left alone, with exit code 12; a file can replace it with --if-match or --replace.",
 		Example: examples(
 			"freshet trash restore http://localhost:8080/ 18ea7e21f7aa1373000100000000", "to where it was",
 			"freshet trash restore ~/shared 18ea7e21f7aa1373000100000000", "in a folder",
@@ -99,7 +99,8 @@ func (at archived) find(ctx context.Context, id string) (tree.Path, error) {
 			}
 		}
 		if next == "" {
-			return tree.Path{}, &fault{exitNotFound, "cannot restore " + shown(id), "it is not in the trash", "freshet trash lists what is"}
+			what := "cannot restore " + shown(id)
+			return tree.Path{}, &fault{exitNotFound, what, "it is not in the trash", "freshet trash lists what is"}
 		}
 		before = next
 	}
@@ -132,8 +133,8 @@ func newTrashEmpty() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "empty URL | DIR [PATH]",
 		Short: "End all that is in the trash for good",
-		Long: "Ends what was removed at or below a path. What a program saved after its folder was gone is somebody's only\n" +
-			"copy, and stays until it is purged by its id.",
+		Long: "Ends what was removed at or below a path. What a program saved after its folder was gone is somebody's\n" +
+			"only copy, and stays until it is purged by its id.",
 		Example: examples(
 			"freshet trash empty http://localhost:8080/", "all of a server",
 			"freshet trash empty http://localhost:8080/docs/", "what was removed below a folder",

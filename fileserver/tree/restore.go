@@ -7,11 +7,11 @@ import (
 	"slices"
 )
 
-// Restore makes a version of p what is at to, which may be p. A file is copied, with its time, mode and attributes, and
-// committed as any other change: what it displaces becomes a version too, and the version that is restored stays one. A link,
-// or a folder with all it holds, goes back in one rename and is no version any more; nothing may be at to then, whatever the
-// Guard says: ErrExist. The folder that to is in must be there, and for links and folders on the same filesystem:
-// ErrCrossDevice. Other errors are those of OpenVersion and Commit.
+// Restore makes a version of p what is at to, which may be p. A file is copied, with its time, mode and attributes,
+// and committed as any other change: what it displaces becomes a version too, and the version that is restored stays
+// one. A link, or a folder with all it holds, goes back in one rename and is no version any more; nothing may be at to
+// then, whatever the Guard says: ErrExist. The folder that to is in must be there, and for links and folders on the
+// same filesystem: ErrCrossDevice. Other errors are those of OpenVersion and Commit.
 func (t *Tree) Restore(ctx context.Context, p Path, key VersionKey, to Path, c Change) (res Result, err error) {
 	defer t.orGone(&err)
 	if err := t.mayChange(to); err != nil {
@@ -82,8 +82,8 @@ func (s *Staged) fill(ctx context.Context, f *File) error {
 	return s.tree.hasher.feed(s.sum, s.h, f.Entry.Size, false)
 }
 
-// inherit gives the upload what the file was has beside its bytes. Only root can give a file to another owner: then all but
-// its mode is the server's.
+// inherit gives the upload what the file was has beside its bytes. Only root can give a file to another owner: then
+// all but its mode is the server's.
 func (s *Staged) inherit(was handle, m meta) error {
 	mine, err := s.h.stat()
 	if err != nil {
@@ -198,8 +198,8 @@ func (t *Tree) Purge(_ context.Context, id VersionID) error {
 	return err
 }
 
-// EmptyTrash ends all that Trash lists, but what is somebody's only copy: that must be purged by its ID. It returns how many
-// there were.
+// EmptyTrash ends all that Trash lists, but what is somebody's only copy: that must be purged by its ID. It returns
+// how many there were.
 func (t *Tree) EmptyTrash(_ context.Context, below Path) (ended int, err error) {
 	t.findArea(below)
 	return t.endVersions(func(k version) bool { return k.trashBelow(below) && !k.late() })
@@ -213,8 +213,8 @@ func (t *Tree) endVersions(match func(version) bool) (ended int, err error) {
 	return ended, nil
 }
 
-// end ends the versions that match says yes to. What is in the quarantine stays there for its time: a program may be about
-// to save to it.
+// end ends the versions that match says yes to. What is in the quarantine stays there for its time: a program may be
+// about to save to it.
 func (v *versions) end(match func(version) bool) (count int) {
 	var ended []version
 	v.mu.Lock()

@@ -53,7 +53,8 @@ func TestRestoreFile(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				res, err := tr.Restore(context.Background(), pathOf("a"), one, pathOf(c.to), tree.Change{Guard: c.guard, By: "restorer"})
+				change := tree.Change{Guard: c.guard, By: "restorer"}
+				res, err := tr.Restore(context.Background(), pathOf("a"), one, pathOf(c.to), change)
 				if !errors.Is(err, c.err) {
 					t.Fatalf("%v, want %v", err, c.err)
 				}
@@ -132,7 +133,8 @@ func TestRestoreKeepsWhatIsBesideTheBytes(t *testing.T) {
 	tr, root := open(t, tree.Options{Write: true})
 	name, then := filepath.Join(root, "a"), time.Date(2001, 2, 3, 4, 5, 6, 789, time.UTC)
 	large := string(make([]byte, 3<<20))
-	if err := errors.Join(os.WriteFile(name, []byte(large), 0o600), os.Chmod(name, 0o711), os.Chtimes(name, then, then)); err != nil {
+	world{"a": large}.make(t, root)
+	if err := errors.Join(os.Chmod(name, 0o711), os.Chtimes(name, then, then)); err != nil {
 		t.Fatal(err)
 	}
 	attributes := unix.Setxattr(name, "user.freshet", []byte("kept"), 0) == nil
@@ -181,7 +183,7 @@ func TestPurge(t *testing.T) {
 		}
 		tr.Settle(time.Now().Add(time.Minute))
 		found, err := versionsIn(root)
-		if want := []string{"a: two", "d/a: one"}; err != nil || len(found) != 2 || found[0] != want[0] || found[1] != want[1] {
+		if want := []string{"a: two", "d/a: one"}; err != nil || !slices.Equal(found, want) {
 			t.Errorf("%q are left, %v, want %q", found, err, want)
 		}
 		if s := tr.Stats(); s.VersionsFiles != 2 {
@@ -190,8 +192,8 @@ func TestPurge(t *testing.T) {
 	})
 }
 
-// TestFoldersComeAndGo removes and restores a folder again and again, while the quarantine ends and the bounds take what they
-// can. It is whole, or a version that is whole, or gone where none is kept.
+// TestFoldersComeAndGo removes and restores a folder again and again, while the quarantine ends and the bounds take
+// what they can. It is whole, or a version that is whole, or gone where none is kept.
 func TestFoldersComeAndGo(t *testing.T) {
 	whole := world{"d": "/", "d/e": "/", "d/e/b": "deep", "d/a": "one"}
 	for i := range 40 {
@@ -298,8 +300,9 @@ func TestRestoreThatFails(t *testing.T) {
 			t.Errorf("and then: %v", err)
 		}
 		tr.Settle(time.Now().Add(time.Minute))
-		if kept, err := versionsIn(root); err != nil || len(kept) != tr.Stats().VersionsFiles || slices.Contains(kept, "d: /") {
-			t.Errorf("%d versions are counted, there are %q, %v", tr.Stats().VersionsFiles, kept, err)
+		kept, err := versionsIn(root)
+		if n := tr.Stats().VersionsFiles; err != nil || len(kept) != n || slices.Contains(kept, "d: /") {
+			t.Errorf("%d versions are counted, there are %q, %v", n, kept, err)
 		}
 	})
 }

@@ -20,8 +20,8 @@ type VersionID string
 // A Version is a file, link or folder that a change displaced. No door but those that ask for versions shows it.
 type Version struct {
 	ID VersionID
-	// Path is the one that the change was made by; what has moved since keeps its old versions under its old path. It is the
-	// root if nothing tells.
+	// Path is the one that the change was made by; what has moved since keeps its old versions under its old path. It is
+	// the root if nothing tells.
 	Path Path
 	Kind Kind
 	// Digest of a file is that of its bytes when it was displaced; zero if nobody had asked for it, and for others.
@@ -43,7 +43,8 @@ func (v *Version) ETag() string {
 	return v.Digest.ETag()
 }
 
-// A VersionKey says which version of a path is meant: that with the ID, or if it has none the newest one with the Digest.
+// A VersionKey says which version of a path is meant: that with the ID, or if it has none the newest one with the
+// Digest.
 type VersionKey struct {
 	ID     VersionID
 	Digest hashing.Digest
@@ -55,19 +56,19 @@ type VersionList struct {
 	Next     VersionID
 }
 
-// Versions returns what changes by the path p have displaced and the bounds of Options have spared, newest first, those
-// older than before if that is not "". What a change displaced a moment ago is among it. A folder that was removed is one
-// version, of the folder's path; the earlier versions of the files in it stay under theirs. A tree that is read-only has no
-// versions; one that keeps none has those of the last moments. Nothing is read but the records and stamps of what is listed.
-// There is no error for a path that nothing is known of.
+// Versions returns what changes by the path p have displaced and the bounds of Options have spared, newest first,
+// those older than before if that is not "". What a change displaced a moment ago is among it. A folder that was
+// removed is one version, of the folder's path; the earlier versions of the files in it stay under theirs. A tree that
+// is read-only has no versions; one that keeps none has those of the last moments. Nothing is read but the records and
+// stamps of what is listed. There is no error for a path that nothing is known of.
 func (t *Tree) Versions(_ context.Context, p Path, before VersionID) (VersionList, error) {
 	t.findArea(p)
 	return t.listVersions(before, func(k version) bool { return k.path == p.s }), nil
 }
 
-// Trash is Versions for what was removed at or below a path: files, links and folders, folders that others have replaced,
-// and what came too late to be put anywhere else. Of filesystems that are mounted below, those count on which something was
-// changed or asked for since the tree was opened.
+// Trash is Versions for what was removed at or below a path: files, links and folders, folders that others have
+// replaced, and what came too late to be put anywhere else. Of filesystems that are mounted below, those count on
+// which something was changed or asked for since the tree was opened.
 func (t *Tree) Trash(_ context.Context, below Path, before VersionID) (VersionList, error) {
 	t.findArea(below)
 	return t.listVersions(before, func(k version) bool { return k.trashBelow(below) }), nil
@@ -86,8 +87,8 @@ func (t *Tree) Version(_ context.Context, id VersionID) (Version, error) {
 }
 
 // OpenVersion opens a version of p that is a file, with the rules of Open: the tag is that of the bytes, whatever was
-// recorded. Errors: ErrNoVersion, ErrIsFolder and ErrSpecial for versions that are no files, ErrBusy while the digest of one
-// that may be meant is not known, and those of Open.
+// recorded. Errors: ErrNoVersion, ErrIsFolder and ErrSpecial for versions that are no files, ErrBusy while the digest
+// of one that may be meant is not known, and those of Open.
 func (t *Tree) OpenVersion(ctx context.Context, p Path, key VersionKey) (*File, error) {
 	f, _, err := t.openVersion(ctx, p, key)
 	return f, err
@@ -127,10 +128,10 @@ func (t *Tree) candidates(p Path, key VersionKey) []foundVersion {
 	if key.ID != "" {
 		return t.findVersions("", 1, func(k version) bool { return k.path == p.s && k.id == string(key.ID) })
 	}
-	likely := t.findVersions("", VersionsListedMax, func(k version) bool { return k.path == p.s && k.digest == key.Digest })
-	return append(likely, t.findVersions("", VersionsListedMax, func(k version) bool {
-		return k.path == p.s && k.digest.IsZero()
-	})...)
+	of := func(digest hashing.Digest) []foundVersion {
+		return t.findVersions("", VersionsListedMax, func(k version) bool { return k.path == p.s && k.digest == digest })
+	}
+	return append(of(key.Digest), of(hashing.Digest{})...)
 }
 
 // openFound opens a version and finds the digest of what it is now.

@@ -17,9 +17,9 @@ import (
 	"freshet/hashing"
 )
 
-// whereverKept runs a test with the versions in each place that they can be in: in the quarantine, kept, and kept by an earlier
-// run. prepare makes them.
-func whereverKept(t *testing.T, prepare func(t *testing.T, tr *tree.Tree), test func(t *testing.T, tr *tree.Tree, root string)) {
+// whereverKept runs a test with the versions in each place that they can be in: in the quarantine, kept, and kept by
+// an earlier run. prepare makes them.
+func whereverKept(t *testing.T, prepare func(*testing.T, *tree.Tree), test func(*testing.T, *tree.Tree, string)) {
 	t.Helper()
 	for _, where := range []string{"in_quarantine", "kept", "kept_by_an_earlier_run"} {
 		t.Run(where, func(t *testing.T) {
@@ -205,7 +205,7 @@ func TestVersionOfFolderAndLink(t *testing.T) {
 		if _, err := readVersion(t, tr, "l", tree.VersionKey{ID: found[0].ID}); !errors.Is(err, tree.ErrSpecial) {
 			t.Errorf("a link is read: %v", err)
 		}
-		if _, err := tr.Restore(context.Background(), pathOf("l"), tree.VersionKey{ID: found[0].ID}, pathOf("l"), tree.Change{}); err != nil {
+		if err := restores("l")(tr); err != nil {
 			t.Error(err)
 		}
 		if text, err := os.Readlink(filepath.Join(root, "l")); text != "nowhere" {
@@ -252,13 +252,14 @@ func TestTrash(t *testing.T) {
 	})
 }
 
-// TestTrashHasReplacedFolders: the names in a folder that another one has replaced are gone like those of a removed one.
+// TestTrashHasReplacedFolders: the names in a folder that another one has replaced are gone like those of a removed
+// one.
 func TestTrashHasReplacedFolders(t *testing.T) {
 	root := memoryDir(t)
 	world{"d": "/", "d/a": "one", "e": "/", "f": "file"}.make(t, root)
 	tr := newTree(t, root, tree.Options{})
 	for _, from := range []string{"e", "f"} { // a folder over a folder, and a file over that
-		if _, err := tr.Move(context.Background(), pathOf(from), pathOf("d"), tree.Transfer{Destination: anything}); err != nil {
+		if err := moves(from, "d")(tr); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -274,16 +275,18 @@ func TestTrashHasReplacedFolders(t *testing.T) {
 func TestVersionsOfUnknownOrigin(t *testing.T) {
 	root := memoryDir(t)
 	stage := filepath.Join(root, tree.Reserved, "stage")
-	if err := errors.Join(os.MkdirAll(stage, 0o700), os.WriteFile(filepath.Join(stage, "found"), []byte("lost"), 0o600)); err != nil {
+	if err := os.MkdirAll(stage, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	world{"found": "lost"}.make(t, stage)
 	tr := newTree(t, root, tree.Options{})
 	found := trashBelow(t, tr, "")
 	if len(found) != 1 || !found[0].Late || !found[0].Path.IsRoot() || found[0].How != "" {
 		t.Fatalf("%+v", found)
 	}
 	key := tree.VersionKey{ID: found[0].ID}
-	if _, err := tr.Restore(context.Background(), tree.Path{}, key, tree.Path{}, tree.Change{}); !errors.Is(err, tree.ErrIsFolder) {
+	_, err := tr.Restore(context.Background(), tree.Path{}, key, tree.Path{}, tree.Change{})
+	if !errors.Is(err, tree.ErrIsFolder) {
 		t.Errorf("restored as the root: %v", err)
 	}
 	if _, err := tr.Restore(context.Background(), tree.Path{}, key, pathOf("a"), tree.Change{}); err != nil {
@@ -325,8 +328,9 @@ func TestListingIsInParts(t *testing.T) {
 	} {
 		first, err1 := list("")
 		second, err2 := list(first.Next)
-		if len(first.Versions) != tree.VersionsListedMax || len(second.Versions) != more || second.Next != "" || err1 != nil || err2 != nil {
-			t.Errorf("%s: %d and %d, then %q; %v %v", name, len(first.Versions), len(second.Versions), second.Next, err1, err2)
+		n, m := len(first.Versions), len(second.Versions)
+		if n != tree.VersionsListedMax || m != more || second.Next != "" || err1 != nil || err2 != nil {
+			t.Errorf("%s: %d and %d, then %q; %v %v", name, n, m, second.Next, err1, err2)
 		}
 		all := append(first.Versions, second.Versions...)
 		if !slices.IsSortedFunc(all, func(a, b tree.Version) int { return b.Displaced.Compare(a.Displaced) }) {
@@ -373,7 +377,8 @@ func TestVersionThatChanged(t *testing.T) {
 	if _, err := readVersion(t, tr, "a", tree.VersionKey{Digest: digestOf("one")}); !errors.Is(err, tree.ErrNoVersion) {
 		t.Errorf("by the tag that it had: %v", err)
 	}
-	if body, err := readVersion(t, tr, "a", tree.VersionKey{ID: versionsOf(t, tr, "a")[0].ID}); body != "changed" || err != nil {
+	id := versionsOf(t, tr, "a")[0].ID
+	if body, err := readVersion(t, tr, "a", tree.VersionKey{ID: id}); body != "changed" || err != nil {
 		t.Errorf("%q, %v", body, err)
 	}
 }
@@ -397,7 +402,8 @@ func TestVersionsOfReadOnlyTree(t *testing.T) {
 		t.Errorf("%d versions", n)
 	}
 	_, err = tr.Restore(ctx, pathOf("a"), tree.VersionKey{Digest: digestOf("one")}, pathOf("a"), tree.Change{})
-	if _, empty := tr.EmptyTrash(ctx, tree.Path{}); !errors.Is(err, tree.ErrReadOnly) || !errors.Is(empty, tree.ErrReadOnly) {
+	_, empty := tr.EmptyTrash(ctx, tree.Path{})
+	if !errors.Is(err, tree.ErrReadOnly) || !errors.Is(empty, tree.ErrReadOnly) {
 		t.Errorf("restore: %v, empty: %v", err, empty)
 	}
 }
@@ -411,11 +417,7 @@ func TestQuarantineIsListedWhereNothingIsKept(t *testing.T) {
 	if n := len(versionsOf(t, tr, "a")); n != 2 {
 		t.Errorf("%d versions", n)
 	}
-	ctx := context.Background()
-	if _, err := tr.Restore(ctx, pathOf("a"), tree.VersionKey{Digest: digestOf("two")}, pathOf("a"), tree.Change{}); err != nil {
-		t.Error(err)
-	}
-	if _, err := tr.Restore(ctx, pathOf("d"), tree.VersionKey{ID: versionsOf(t, tr, "d")[0].ID}, pathOf("d"), tree.Change{}); err != nil {
+	if err := errors.Join(restores("a")(tr), restores("d")(tr)); err != nil {
 		t.Error(err)
 	}
 	tr.Settle(time.Now().Add(time.Minute))
