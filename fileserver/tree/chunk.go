@@ -191,14 +191,61 @@ func (c chunk) valid() bool {
 	return true
 }
 
+// unchanged reports whether record i, on the device dev, describes what m does, and its digest can go on being used.
+func (c chunk) unchanged(i int, m *meta, dev uint64) bool {
+	r := c.record(i)
+	if binary.LittleEndian.Uint64(r[atIno:]) != m.stamp.Ino || int64(binary.LittleEndian.Uint64(r[atMtime:])) != m.mtime ||
+		m.stamp.Dev != dev || r[atFlags]&itemForeign != 0 {
+		return false
+	}
+	kind := Kind(r[atKind])
+	if kind == KindFolder {
+		return m.isFolder()
+	}
+	if int64(binary.LittleEndian.Uint64(r[atCtime:])) != m.stamp.Ctime {
+		return false
+	}
+	if kind == KindLink {
+		return m.isLink()
+	}
+	return m.isRegular() && c.size(i) == m.stamp.Size && r[atFlags]&itemTrusted != 0 &&
+		(kind == KindExecutable) == (m.mode&0o100 != 0) && !c.digest(i).IsZero()
+}
+
 // A chunkBuilder gathers items in the order of their names.
 type chunkBuilder struct {
 	n       int
 	records []byte
 	names   []byte
+
+	run      chunk // records of it that come next, and are not copied before that must be
+	from, to int
+}
+
+// reset forgets everything.
+func (b *chunkBuilder) reset() {
+	*b = chunkBuilder{records: b.records[:0], names: b.names[:0]}
+}
+
+// keep adds record i of c.
+func (b *chunkBuilder) keep(c chunk, i int) {
+	if b.from < b.to && b.to == i && &b.run[0] == &c[0] {
+		b.to++
+		return
+	}
+	b.settle()
+	b.run, b.from, b.to = c, i, i+1
+}
+
+// settle copies what keep has put off.
+func (b *chunkBuilder) settle() {
+	run, from, to := b.run, b.from, b.to
+	b.run, b.from, b.to = nil, 0, 0
+	b.copy(run, from, to)
 }
 
 func (b *chunkBuilder) add(it *item) {
+	b.settle()
 	var r [recordBytes]byte
 	binary.LittleEndian.PutUint64(r[atIno:], it.ino)
 	binary.LittleEndian.PutUint64(r[atSize:], uint64(it.size))
@@ -234,6 +281,7 @@ func (b *chunkBuilder) copy(c chunk, from, to int) {
 
 // take returns what was gathered, in memory of its own, and starts anew.
 func (b *chunkBuilder) take() chunk {
+	b.settle()
 	if b.n == 0 {
 		return nil
 	}

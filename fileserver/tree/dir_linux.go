@@ -33,19 +33,28 @@ func (d dir) stat(name string) (meta, error) {
 
 // open opens the regular file name for reading. Anything else is ErrIsFolder or ErrSpecial; a link is ErrOutside.
 func (d dir) open(name string) (handle, meta, error) {
-	fd, err := d.openat(name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	h, err := d.openAny(name)
 	if err != nil {
-		return handle{-1}, meta{}, diskError("open", name, err)
+		return noHandle, meta{}, err
 	}
-	m, err := handle{fd}.stat()
+	m, err := h.stat()
 	if err == nil {
 		err = m.fileKind()
 	}
 	if err != nil {
-		_ = unix.Close(fd)
-		return handle{-1}, meta{}, diskError("open", name, err)
+		h.close()
+		return noHandle, meta{}, diskError("open", name, err)
 	}
-	return handle{fd}, m, nil
+	return h, m, nil
+}
+
+// openAny is open for whatever has the name but a link: the caller looks what it is.
+func (d dir) openAny(name string) (handle, error) {
+	fd, err := d.openat(name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return noHandle, diskError("open", name, err)
+	}
+	return handle{fd}, nil
 }
 
 func (d dir) openat(name string, flags int, mode uint32) (fd int, err error) {

@@ -83,6 +83,12 @@ func (d dir) open(name string) (handle, meta, error) {
 	return h, m, nil
 }
 
+// openAny is open: there is no way to open what is no regular file without waiting for it.
+func (d dir) openAny(name string) (handle, error) {
+	h, _, err := d.open(name)
+	return h, err
+}
+
 func (d dir) folder(name string) (dir, error) {
 	info, err := d.base.Lstat(d.join(name))
 	if err != nil {

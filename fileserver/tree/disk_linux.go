@@ -234,11 +234,17 @@ func metaOf(st *unix.Stat_t) meta {
 
 		nameless: st.Nlink == 0,
 	}
-	switch st.Mode & unix.S_IFMT {
+	m.setType(st.Mode)
+	return m
+}
+
+// setType adds the type of a file to its mode.
+func (m *meta) setType(mode uint32) {
+	switch mode & unix.S_IFMT {
 	case unix.S_IFREG:
 	case unix.S_IFDIR:
 		m.mode |= fs.ModeDir
-		if st.Mode&unix.S_ISGID != 0 {
+		if mode&unix.S_ISGID != 0 {
 			m.mode |= fs.ModeSetgid
 		}
 	case unix.S_IFLNK:
@@ -246,7 +252,6 @@ func metaOf(st *unix.Stat_t) meta {
 	default:
 		m.mode |= fs.ModeIrregular
 	}
-	return m
 }
 
 // errnoMeans maps the kernel's words to ours; what is missing here is already matched by errors.Is (ENOENT, EEXIST, EACCES).

@@ -51,6 +51,10 @@ type glancer struct {
 	tree *Tree
 	buf  []byte
 	sum  *hashing.Hasher
+
+	list    listing
+	builder chunkBuilder
+
 	read bool // a file was read since this was last set to false
 }
 
@@ -135,7 +139,7 @@ func (it *item) setRecord(rec *hashing.Record) {
 
 // hash reads a small file whole and names it, under a lease if one can be had.
 func (g *glancer) hash(d dir, at ground, name string) (glance, error) {
-	h, m, err := d.open(name)
+	h, err := d.openAny(name)
 	if errors.Is(err, ErrNotExist) {
 		return glance{absent: true}, nil
 	}
@@ -146,11 +150,13 @@ func (g *glancer) hash(d dir, at ground, name string) (glance, error) {
 	state := leaseNone
 	if at.leases {
 		state = h.leaseHere()
-		if state == leaseGranted {
-			if m, err = h.stat(); err != nil {
-				return glance{}, err
-			}
-		}
+	}
+	m, err := h.stat()
+	if err == nil {
+		err = orMoved(m.fileKind())
+	}
+	if err != nil {
+		return glance{}, err
 	}
 	out := glance{item: itemOf(m, name, at.dev)}
 	if m.stamp.Size > inlineBytesMax {

@@ -1,9 +1,9 @@
 package tree
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -173,22 +173,20 @@ func (s *scan) folder(g *glancer, task scanTask) (below []scanTask, unknown []Pa
 		return nil, nil, err
 	}
 	task.n.id = m.stamp.Inode()
-	names, err := d.names()
-	if err != nil || task.depth == 0 {
+	if err := g.list.read(d); err != nil || task.depth == 0 {
 		task.n.blind = true
 		return nil, nil, nil
 	}
-	slices.Sort(names)
 	was := s.before(task.rel, task.n)
-	changed, unknown, err := s.names(g, d, at, task.n, names, &was)
-	if err != nil {
+	look := &scanLook{scan: s, glancer: g, d: d, at: at, n: task.n, was: &was}
+	if err := look.names(); err != nil {
 		return nil, nil, err
 	}
-	covered := s.told(task, &was, changed)
+	covered := s.told(task, &was, look.changed)
 	if s.keep != nil {
 		s.keep(task.rel, task.n)
 	}
-	return task.n.tasksBelow(task, covered), unknown, nil
+	return task.n.tasksBelow(task, covered), look.unknown, nil
 }
 
 // tasksBelow makes the nodes of the folders in n.
@@ -215,45 +213,108 @@ func (n *node) tasksBelow(task scanTask, covered bool) (tasks []scanTask) {
 	return tasks
 }
 
-// names looks at the names in a folder and puts n's chunks together. What did not change keeps its memory.
-func (s *scan) names(g *glancer, d dir, at ground, n *node, names []string, was *baseline) (
-	changed []edit, unknown []Path, err error) {
-	var b chunkBuilder
-	equal := 0
-	for _, name := range names {
-		if s.ctx.Err() != nil {
-			return nil, nil, s.ctx.Err()
+// A scanLook is the look at one folder.
+type scanLook struct {
+	*scan
+	glancer *glancer
+	d       dir
+	at      ground
+	n       *node
+	was     *baseline
+	in      int // the chunk of was that is compared with
+	next    int // the record in it
+	equal   int // names that are as they were known
+	changed []edit
+	unknown []Path // files whose digest is to be found later
+}
+
+// names looks at all names and puts n's chunks together. What did not change is not copied but as part of a chunk that did.
+func (l *scanLook) names() error {
+	list, b := &l.glancer.list, &l.glancer.builder
+	b.reset()
+	for i := range list.len() {
+		if l.ctx.Err() != nil {
+			return l.ctx.Err()
 		}
-		var old *item
-		if it, ok := was.find(name); ok {
-			old = &it
+		c, k, known := l.seek(list.name(i))
+		if known {
+			if m, err := list.stat(l.d, i); err == nil && c.unchanged(k, &m, l.at.dev) {
+				b.keep(c, k)
+				l.equal++
+				l.count(1)
+				continue
+			}
 		}
-		found, err := s.tree.glance(g, d, at, name, old)
-		if err != nil || found.absent {
-			continue
-		}
-		it := &found.item
-		if found.later != laterNot {
-			unknown = append(unknown, at.below(name))
-		}
-		if old != nil && *old == *it {
-			equal++
-		} else if s.tell != nil {
-			changed = append(changed, edit{name: name, item: it})
-		}
-		b.add(it)
-		n.count++
-		if s.done != nil {
-			s.done.Add(1)
-		}
+		l.name(i, c, k, known)
 	}
-	if was.known && equal == n.count && n.count == was.count() {
-		n.reuse(was)
-		return nil, unknown, nil
+	n := l.n
+	if l.was.known && l.equal == n.count && n.count == l.was.count() {
+		n.reuse(l.was)
+		return nil
 	}
 	n.split = n.count >= splitChildrenMin
 	n.slots = n.cut(nil, b.take())
-	return changed, unknown, nil
+	return nil
+}
+
+func (l *scanLook) count(n int) {
+	l.n.count += n
+	if l.done != nil {
+		l.done.Add(int64(n))
+	}
+}
+
+// seek returns the record of a name in what was known. Names come in rising order.
+func (l *scanLook) seek(name []byte) (c chunk, k int, known bool) {
+	for ; l.in < len(l.was.chunks); l.in, l.next = l.in+1, 0 {
+		c = l.was.chunks[l.in]
+		for ; l.next < c.len(); l.next++ {
+			if order := bytes.Compare(c.name(l.next), name); order >= 0 {
+				return c, l.next, order == 0
+			}
+		}
+	}
+	return nil, 0, false
+}
+
+// name looks at a name that is new, or not what it was.
+func (l *scanLook) name(i int, c chunk, k int, known bool) {
+	g := l.glancer
+	name := string(g.list.name(i))
+	if !l.tree.pictures(l.at.rel, name) {
+		return
+	}
+	var old *item
+	if known {
+		it := c.item(k)
+		old = &it
+	}
+	var found glance
+	var err error
+	if !known && g.list.regular(i) {
+		found, err = g.hash(l.d, l.at, name)
+		if err == nil && found.later != laterMoved {
+			l.tree.hashed(g)
+		}
+	}
+	if known || !g.list.regular(i) || err != nil || found.later == laterMoved {
+		found, err = l.tree.glance(g, l.d, l.at, name, old)
+	}
+	if err != nil || found.absent {
+		return
+	}
+	it := &found.item
+	if found.later != laterNot {
+		l.unknown = append(l.unknown, l.at.below(name))
+	}
+	switch {
+	case old != nil && *old == *it:
+		l.equal++
+	case l.tell != nil:
+		l.changed = append(l.changed, edit{name: name, item: it})
+	}
+	g.builder.add(it)
+	l.count(1)
 }
 
 // reuse takes over the chunks of a folder in which nothing has changed.
@@ -281,12 +342,17 @@ func (t *Tree) glance(g *glancer, d dir, at ground, name string, old *item) (fou
 			break
 		}
 	}
+	t.hashed(g)
+	return found, err
+}
+
+// hashed counts a file that was hashed, and lets requests go first.
+func (t *Tree) hashed(g *glancer) {
 	if g.read {
 		g.read = false
 		t.stats.hashedInBackground.Add(1)
 		t.yield()
 	}
-	return found, err
 }
 
 // told tells how a folder differs from what was known, and reports whether that stands for all that is below.
