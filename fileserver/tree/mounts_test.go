@@ -113,3 +113,45 @@ func TestVersionsEndWithoutWhatIsMountedInThem(t *testing.T) {
 		t.Errorf("what was mounted in the folder: %q, %v", b, err)
 	}
 }
+
+// TestVersionsOnMounts restores what was removed on another filesystem that is mounted below the root, and was kept there by an
+// earlier run. A folder cannot cross over, a file is copied.
+func TestVersionsOnMounts(t *testing.T) {
+	if !inSandbox(t) {
+		return
+	}
+	root, _ := build(t, filepath.Join(memoryFolder(t), "base"), []string{"file=file"})
+	m := mountTmpfs(t, filepath.Join(root, "m"), "size=1m")
+	world{"d": "/", "d/a": "one", "f": "two"}.make(t, m)
+	tr, err := tree.New(root, tree.Options{Write: true, Log: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"m/d", "m/f"} {
+		remove(t, tr, name)
+	}
+	if err := tr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tr = openAt(t, root, tree.Options{Write: true})
+	if found := trashBelow(t, tr, "m"); len(found) != 2 || found[1].Path != pathOf("m/d") {
+		t.Fatalf("%+v", found)
+	}
+	ctx := context.Background()
+	folder := tree.VersionKey{ID: versionsOf(t, tr, "m/d")[0].ID}
+	if _, err := tr.Restore(ctx, pathOf("m/d"), folder, pathOf("d"), tree.Change{}); !errors.Is(err, tree.ErrCrossDevice) {
+		t.Errorf("a folder crosses over: %v", err)
+	}
+	file := tree.VersionKey{Digest: digestOf("two")}
+	if _, err := tr.Restore(ctx, pathOf("m/f"), file, pathOf("f"), tree.Change{}); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(restores("m/d")(tr), restores("m/f")(tr)); err != nil {
+		t.Error(err)
+	}
+	for name, want := range map[string]string{"f": "two", "m/f": "two", "m/d/a": "one"} {
+		if body, err := get(t, tr, name); body != want || err != nil {
+			t.Errorf("%s: %q, %v", name, body, err)
+		}
+	}
+}
