@@ -24,7 +24,11 @@ func (c *config) openTree(t target, log *slog.Logger) (*tree.Tree, error) {
 			return served, nil
 		}
 	}
-	return nil, missing("cannot serve "+shown(t.String()), err, "freshet doctor "+shown(t.dir))
+	otherwise := "freshet doctor " + shown(t.dir)
+	if errors.Is(err, tree.ErrAlgorithm) {
+		otherwise = "set hash, or FRESHET_HASH, to the algorithm that it is indexed with"
+	}
+	return nil, missing("cannot serve "+shown(t.String()), err, otherwise)
 }
 
 // treeOptions returns what the settings mean to the tree.
