@@ -18,9 +18,10 @@ import (
 // Before Ready is closed, Barrier waits for it. Errors: that of ctx, ErrClosed when Run has returned, and ErrRootGone from
 // the time on that the root was found removed, renamed, unmounted or replaced: then nothing is watched any more.
 func (w *Watcher) Barrier(ctx context.Context) error {
-	select {
-	case <-w.gone:
+	if w.isGone() {
 		return ErrRootGone
+	}
+	select {
 	case <-w.closed:
 		return ErrClosed
 	default:
@@ -121,15 +122,22 @@ func (w *Watcher) round(ctx context.Context) error {
 	case <-w.gone:
 	case <-ctx.Done():
 	}
-	select {
-	case <-w.gone:
+	if w.isGone() {
 		return ErrRootGone
-	default:
 	}
 	if ctx.Err() != nil {
 		return ErrClosed
 	}
 	return nil
+}
+
+func (w *Watcher) isGone() bool {
+	select {
+	case <-w.gone:
+		return true
+	default:
+		return false
+	}
 }
 
 // sendCookie makes a change in the folder of cookies. The channel is closed when the reader has met it or knows that the

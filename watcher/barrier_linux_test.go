@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/fsnotify/fsnotify"
 )
 
 // TestBarriersShareTheNextOne dies when a caller joins the barrier that is on its way.
@@ -93,6 +95,30 @@ func TestBarrierWithoutItsFolder(t *testing.T) {
 	}
 	jar.places = places
 	ob.forget()
+	ob.settle()
+	ob.probe()
+}
+
+// TestBarrierWhoseCookieIsDropped waits for nothing: the kernel said that events are lost.
+func TestBarrierWhoseCookieIsDropped(t *testing.T) {
+	t.Parallel()
+	var stop, goOn func()
+	ob := observe(t, Options{}, nil, func(w *Watcher) { stop, goOn = hold(w); w.cookieWait = time.Hour })
+	stop()
+	done := make(chan error)
+	ob.mkdir("a/b")
+	go func() { done <- ob.w.Barrier(context.Background()) }()
+	ob.eventually("the barrier to be on its way", func() bool {
+		ob.w.awaited.mu.Lock()
+		defer ob.w.awaited.mu.Unlock()
+		return ob.w.awaited.name != ""
+	})
+	ob.w.noteError(fsnotify.ErrEventOverflow)
+	ob.do(<-done)
+	if b, ok := ob.w.Take(); !ok || !b.Rescan || ob.w.Stats().Folders != 3 {
+		t.Errorf("got %+v, %+v", b, ob.w.Stats())
+	}
+	goOn()
 	ob.settle()
 	ob.probe()
 }

@@ -17,17 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memoryFolder returns a new folder in memory, where a burst is quick.
-func memoryFolder(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "watched")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
 // child prepares this program to do job with root in a process of its own.
 func child(t testing.TB, job, root string) *exec.Cmd {
 	t.Helper()

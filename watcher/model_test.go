@@ -26,7 +26,7 @@ func (ob *observer) look() picture {
 	p := picture{}
 	ob.do(filepath.WalkDir(ob.w.prefix, func(path string, d fs.DirEntry, err error) error {
 		rel, _ := ob.w.relative(path)
-		if err != nil || rel == "" || strings.HasPrefix(d.Name(), "~") {
+		if err != nil || rel == "" || strings.HasPrefix(d.Name(), "~probe") {
 			return err
 		}
 		fi, err := d.Info()
@@ -104,6 +104,24 @@ func (p player) play() string {
 		{"rename", 5, func() { os.Rename(a, b) }},
 		{"rename back and forth", 1, func() { os.Rename(a, b); os.Rename(b, a) }},
 		{"trade", 2, func() { os.Rename(a, a+"~"); os.Rename(b, a); os.Rename(a+"~", b) }},
+		{"cascade", 2, func() {
+			os.Rename(a, a+"~1")
+			os.Rename(a+"~1", b+"~2")
+			os.Mkdir(a, 0o777)
+			os.Rename(b+"~2", a+"/d")
+		}},
+		{"deep tree back and forth", 2, func() {
+			os.MkdirAll(a+"/a/b/c", 0o777)
+			os.Rename(a+"/a", b+"~")
+			os.WriteFile(b+"~/b/c/f", nil, 0o666)
+			os.Rename(b+"~", a+"/a")
+		}},
+		{"replace by another of the same name", 2, func() {
+			os.MkdirAll(a+"~/a/b", 0o777)
+			os.WriteFile(a+"~/a/b/f", nil, 0o666)
+			os.Rename(a, p.outside())
+			os.Rename(a+"~", a)
+		}},
 		{"move out", 1, func() { os.Rename(a, p.outside()) }},
 		{"move in", 2, func() { os.Rename(p.outside(), a) }},
 		{"remove all", 2, func() { os.RemoveAll(a) }},
@@ -161,9 +179,13 @@ func TestModel(t *testing.T) {
 				var played []string
 				for range 1 + p.IntN(14) {
 					played = append(played, p.play())
+					if p.IntN(8) == 0 {
+						ob.settle()
+					}
 				}
 				after := ob.look()
 				ob.settle()
+				ob.noRescan()
 				if rel := ob.missed(before, after); rel != "" {
 					t.Errorf("%s is not reported", rel)
 				}

@@ -72,6 +72,17 @@ func observe(t testing.TB, o Options, before func(root string), change ...func(*
 	return ob
 }
 
+// memoryFolder returns a new folder in memory, where a burst is quick.
+func memoryFolder(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "watched")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // gather takes batches until done.
 func (ob *observer) gather(what string, done func() bool) {
 	ob.Helper()

@@ -172,7 +172,7 @@ func TestRootIsALink(t *testing.T) {
 
 func TestMkdirAllIsWatchedWithoutGap(t *testing.T) {
 	t.Parallel()
-	ob := observe(t, Options{}, nil)
+	ob := observe(t, Options{Root: memoryFolder(t)}, nil)
 	const times = 500
 	for i := range times {
 		ob.mkdir(fmt.Sprintf("d%d/a/b/c", i))
@@ -237,7 +237,7 @@ func TestRenamedFoldersAreWatchedUnderTheirNewNames(t *testing.T) {
 
 func TestBurstWhileNobodyTakes(t *testing.T) {
 	t.Parallel()
-	ob := observe(t, Options{FoldersMax: 64}, func(root string) {
+	ob := observe(t, Options{Root: memoryFolder(t), FoldersMax: 64}, func(root string) {
 		os.Mkdir(filepath.Join(root, "end"), 0o777)
 		for i := range 100 {
 			os.Mkdir(filepath.Join(root, fmt.Sprint(i)), 0o777)
@@ -321,12 +321,49 @@ func TestRootGone(t *testing.T) {
 				}
 				ob.do(c.gone(root))
 				ob.gather("rescan", func() bool { return ob.rescans > 0 })
+				ob.eventually("refusal", func() bool { return errors.Is(ob.w.Barrier(context.Background()), ErrRootGone) })
 				ob.eventually("nothing watched", func() bool { return ob.w.Stats() == Stats{Events: ob.w.Stats().Events} })
 				if n := ob.log.count("watched folder is gone"); n != 1 {
 					t.Errorf("%d log lines", n)
 				}
 			})
 		}
+	}
+}
+
+// TestBarrierFindsTheRootGone has no event and no timer that tells.
+func TestBarrierFindsTheRootGone(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		gone func(root string) error
+	}{
+		{"removed_while_held_open", os.Remove},
+		{"parent_renamed", func(root string) error { return os.Rename(filepath.Dir(root), filepath.Dir(root)+"2") }},
+		{"replaced", func(root string) error { return errors.Join(os.Rename(root, root+"2"), os.Mkdir(root, 0o777)) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			ob := observe(t, Options{Root: filepath.Join(t.TempDir(), "parent", "root")},
+				func(root string) { os.MkdirAll(root, 0o777) }, func(w *Watcher) { w.checkEvery = time.Hour })
+			held, err := os.Open(ob.root)
+			ob.do(err)
+			defer held.Close()
+			ob.settle()
+			ob.do(c.gone(ob.root))
+			for range 2 {
+				if err := ob.w.Barrier(context.Background()); !errors.Is(err, ErrRootGone) {
+					t.Errorf("got %v", err)
+				}
+			}
+			if b, ok := ob.w.Take(); !ok || !b.Rescan {
+				t.Errorf("got %+v", b)
+			}
+			ob.stop()
+			if err := ob.w.Barrier(context.Background()); !errors.Is(err, ErrRootGone) {
+				t.Errorf("after Run: %v", err)
+			}
+		})
 	}
 }
 
