@@ -75,6 +75,16 @@ func (p *picture) folderCount(n *node) int64 {
 	return total
 }
 
+// bytes returns how many bytes the files have.
+func (p *picture) bytes() int64 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.root == nil {
+		return 0
+	}
+	return p.root.bytes
+}
+
 // childrenOf returns how many children the folder at rel has.
 func (p *picture) childrenOf(rel string) int {
 	p.mu.RLock()

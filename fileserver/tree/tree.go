@@ -37,6 +37,7 @@ type Tree struct {
 	filesystems filesystems
 	asked       atomic.Uint64 // questions that requests have asked
 	yielded     atomic.Uint64 // asked, when work in the background last let them go first
+	verifying   sync.Mutex    // held by the Verify that runs
 
 	// What follows is for changes; home is nil in a read-only tree.
 	home       *area
@@ -52,7 +53,7 @@ type Tree struct {
 
 // counters are the parts of Stats that only grow.
 type counters struct {
-	hashedOnRequest, hashedInBackground, torn, rollbacks, conflictCopies, commits atomic.Uint64
+	hashedOnRequest, hashedInBackground, torn, rollbacks, conflictCopies, commits, mismatches atomic.Uint64
 }
 
 // New opens the folder root. With Options.Write it creates the state folder, takes its lock (a second writing server on one
@@ -239,15 +240,21 @@ type Stats struct {
 	Rollbacks          uint64 // swaps undone because the displaced file was not the expected one
 	ConflictCopies     uint64
 	Commits            uint64
+	Mismatches         uint64 // files that Verify has found to have other bytes under an unchanged stamp
+	Watching           bool   // false: the system has no watch queue left, and every request looks by itself
 	WatchedFolders     int
-	UnwatchedFolders   int // beyond the kernel's watch limit
+	UnwatchedFolders   int    // beyond the kernel's watch limit
+	WatchRemedy        string // the command that lets the kernel watch all folders; "" if it refuses none
 	WatchOverflows     uint64
 	IndexRecords       int   // digests of files that were asked for lately
 	Files              int64 // in the whole tree, links included; 0 until it was looked at once
+	Bytes              int64 // of the regular files among them
 	Folders            int64
 	Warming            bool  // the whole tree was not looked at yet
 	FilesLooked        int64 // in the look at the whole tree that is under way, or was last
 	FilesPending       int   // files whose digest is being found, as far as known
+	FilesRestless      int   // of these, that did not hold still when they were last read
+	Kept               bool  // what is known outlasts this process
 	StagedUploads      int
 	StagedBytes        int64
 	QuarantinedFiles   int
@@ -268,13 +275,19 @@ func (t *Tree) Stats() Stats {
 		Rollbacks:          t.stats.rollbacks.Load(),
 		ConflictCopies:     t.stats.conflictCopies.Load(),
 		Commits:            t.stats.commits.Load(),
+		Mismatches:         t.stats.mismatches.Load(),
+		Watching:           t.watch != nil,
 		WatchedFolders:     w.Folders,
 		UnwatchedFolders:   w.Unwatched,
+		WatchRemedy:        w.Remedy(),
 		WatchOverflows:     w.Overflows,
 		IndexRecords:       t.hasher.index.Len(),
 		Warming:            !t.refresher.isWarm(),
 		FilesLooked:        t.refresher.done.Load(),
 		FilesPending:       t.pending.len(),
+		FilesRestless:      int(t.pending.restless()),
+		Kept:               t.state.db != nil,
+		Bytes:              t.picture.bytes(),
 	}
 	s.Files, s.Folders = t.picture.counts()
 	if t.quarantine != nil {
