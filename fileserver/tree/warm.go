@@ -3,9 +3,13 @@ package tree
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"sync"
 	"time"
 )
+
+// tidyFilesMin is from how many files on memory is given back after the first look at them.
+const tidyFilesMin = 100_000
 
 // isWarm reports whether the whole tree was looked at once since the start.
 func (r *refresher) isWarm() bool {
@@ -60,6 +64,9 @@ func (r *refresher) warmUp(ctx context.Context) error {
 	t.o.Log.Info("the tree was looked at", "root", t.name, "files", root.files, "without_digest", root.unknown,
 		"hashed", t.stats.hashedInBackground.Load(), "took", time.Since(began).Round(time.Millisecond))
 	t.keeper.sweep(func(rel string) bool { return t.picture.at(rel) != nil })
+	if root.files > tidyFilesMin {
+		debug.FreeOSMemory() // the first look leaves as much behind as it has found
+	}
 	return nil
 }
 
