@@ -114,7 +114,12 @@ func TestBarrierWhoseCookieIsDropped(t *testing.T) {
 		return ob.w.awaited.name != ""
 	})
 	ob.w.noteError(fsnotify.ErrEventOverflow)
-	ob.do(<-done)
+	select {
+	case err := <-done:
+		ob.do(err)
+	case <-time.After(waitMax):
+		t.Fatal("the barrier waits for its cookie")
+	}
 	if b, ok := ob.w.Take(); !ok || !b.Rescan || ob.w.Stats().Folders != 3 {
 		t.Errorf("got %+v, %+v", b, ob.w.Stats())
 	}

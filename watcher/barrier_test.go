@@ -181,6 +181,11 @@ func TestTake(t *testing.T) {
 	}
 	ob.write("f")
 	ob.do(ob.w.Barrier(context.Background()))
+	select {
+	case <-ob.w.Dirty():
+	default:
+		t.Error("after a write: no token")
+	}
 	if b, ok := ob.w.Take(); !ok || !b.Rescan && !b.Folders[""].Has("f") {
 		t.Errorf("after a write: %+v, %v", b, ok)
 	}

@@ -17,8 +17,8 @@
 //
 // # What is not seen
 //
-//   - Stores through a shared mapping raise no event, nor does an edit through a name of the same file outside the
-//     tree.
+//   - Stores through a shared mapping raise no event, nor do writes by io_submit(2), nor those through a name of the
+//     same file outside the tree.
 //   - A write raises events while it goes on, its end raises none: who finds a file still being written must look
 //     again.
 //   - Unseen names the folders of which little or nothing is told: those beyond the kernel's limit, those that cannot be
