@@ -177,7 +177,7 @@ func TestRestoreVersion(t *testing.T) {
 			if a.status != c.status {
 				t.Errorf("%d %s, want %d", a.status, a.body, c.status)
 			}
-			if a.status < 300 && a.header.Get("ETag") != tagOf(c.after) {
+			if a.status < 300 && (a.header.Get("ETag") != tagOf(c.after) || a.header.Get("Freshet-Seq") == "") {
 				t.Errorf("%v", a.header)
 			}
 			if a.status >= 400 {
@@ -274,6 +274,9 @@ func TestTrash(t *testing.T) {
 		}
 		if c.at != "" && w.onDisk(t, c.at) != c.after {
 			t.Errorf("%s: %s is %q", c.name, c.at, w.onDisk(t, c.at))
+		}
+		if a.status == 201 && a.header.Get("Freshet-Seq") == "" {
+			t.Errorf("%s: no place in the feed", c.name)
 		}
 		if c.name == "empty" && strings.TrimSpace(a.body) != `{"ended":1}` {
 			t.Errorf("%s: %s", c.name, a.body)

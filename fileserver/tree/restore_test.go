@@ -161,6 +161,34 @@ func TestRestoreKeepsWhatIsBesideTheBytes(t *testing.T) {
 	}
 }
 
+// TestRestoredIsSeen asks for the fingerprint of the root at once, which is what it was before.
+func TestRestoredIsSeen(t *testing.T) {
+	tr, root := open(t, tree.Options{Write: true})
+	world{"a": "one", "d": "/", "d/e": "/", "d/e/b": "deep", "l": "-> a"}.make(t, root)
+	ctx := context.Background()
+	before, _, err := tr.Folder(ctx, tree.Path{})
+	if err != nil || before.Subtree.IsZero() {
+		t.Fatalf("%+v, %v", before, err)
+	}
+	for _, name := range []string{"a", "d", "l"} {
+		remove(t, tr, name)
+		gone, cursor, err := tr.Folder(ctx, tree.Path{})
+		if err != nil || gone.Subtree == before.Subtree {
+			t.Errorf("%s is removed: %v", name, err)
+		}
+		if err := restores(name)(tr); err != nil {
+			t.Error(err)
+		}
+		if back, _, err := tr.Folder(ctx, tree.Path{}); err != nil || back.Subtree != before.Subtree {
+			t.Errorf("%s is back: %s, want %s, %v", name, back.Subtree, before.Subtree, err)
+		}
+		told, err := tr.Changes(ctx, tree.ChangesQuery{Since: cursor})
+		if err != nil || len(told.Events) == 0 || told.Events[0].Path != pathOf(name) || told.Events[0].Gone {
+			t.Errorf("%s is back, the feed says %+v, %v", name, told, err)
+		}
+	}
+}
+
 func TestPurge(t *testing.T) {
 	prepare := func(t *testing.T, tr *tree.Tree) {
 		history("a", "one", "two")(t, tr)

@@ -91,9 +91,9 @@ func (v *versions) look(id string, bytes int64) version {
 		return k
 	}
 	k.path, k.digest = r.path, r.digest
-	k.trash = r.how == tookRemoved || k.late()
-	if m, err := v.dir.stat(id); err == nil && m.isFolder() {
-		k.trash = true
+	if k.trash = r.how == tookRemoved || k.late(); !k.trash {
+		m, err := v.dir.stat(id)
+		k.trash = err == nil && m.isFolder()
 	}
 	return k
 }
