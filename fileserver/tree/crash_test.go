@@ -176,6 +176,9 @@ func until(hit int, play func(step string) error, work func() error) (said strin
 // noSteps are calls of the kernel that a test can let fail. To die there is to die at the step before.
 var noSteps = []string{"exchange", "rename", "record", "lease"}
 
+// liveSteps are steps of a tree that runs, at which TestRestartAfterEveryStep dies.
+var liveSteps = []string{"save-feed"}
+
 // TestCrashAtEveryStep kills the process at each step of each change, in turn, and then also at each step of the recovery.
 // What is found afterwards is the old world or the new one, and the new one if the change was acknowledged.
 func TestCrashAtEveryStep(t *testing.T) {
@@ -193,7 +196,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 	}
 	// A step that no scene comes by is a crash that nobody tried.
 	for step, file := range failpointsInSource(t) {
-		if !died[step] && !slices.Contains(noSteps, step) {
+		if !died[step] && !slices.Contains(noSteps, step) && !slices.Contains(liveSteps, step) {
 			t.Errorf("%s: no scene comes by the step %q", file, step)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -36,7 +37,8 @@ func open4MiB(t *testing.T, options string, o tree.Options) (*tree.Tree, string)
 	return tr, root
 }
 
-// fill takes all space of the filesystem but about leave bytes, and returns how to give it back.
+// fill takes all space of the filesystem but about leave bytes, and returns how to give it back, which happens in any case
+// before the tree is closed. The tree itself may take some at the same time.
 func fill(t *testing.T, root string, leave int64) (free func()) {
 	t.Helper()
 	var st unix.Statfs_t
@@ -44,7 +46,20 @@ func fill(t *testing.T, root string, leave int64) (free func()) {
 		t.Fatal(err)
 	}
 	name := filepath.Join(root, "ballast")
-	if err := os.WriteFile(name, make([]byte, int64(st.Bavail)*st.Bsize-leave), 0o600); err != nil {
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	t.Cleanup(func() { _ = os.Remove(name) })
+	size := int64(0)
+	for page := make([]byte, st.Bsize); err == nil; size += st.Bsize {
+		_, err = f.Write(page)
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	if err := f.Truncate(size - st.Bsize - leave); err != nil {
 		t.Fatal(err)
 	}
 	return func() {
@@ -52,7 +67,7 @@ func fill(t *testing.T, root string, leave int64) (free func()) {
 		_ = os.Remove(name)
 		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 			var now unix.Statfs_t
-			if err := unix.Statfs(root, &now); err == nil && now.Bavail+16 >= st.Bavail {
+			if err := unix.Statfs(root, &now); err == nil && int64(now.Bavail)*now.Bsize+mib/4 >= int64(st.Bavail)*st.Bsize {
 				return
 			}
 		}
@@ -280,17 +295,27 @@ func fullMount(t *testing.T) {
 	checkStateFolder(t, mount)
 }
 
+// TestReadOnlyDisk lets the disk become read-only under a server, as ext4 does when it finds itself damaged.
 func TestReadOnlyDisk(t *testing.T) {
 	if !inSandbox(t) {
 		return
 	}
-	tr, root := open4MiB(t, "", tree.Options{})
+	root := mountExt4(t, "-e", "remount-ro")
+	tr, err := tree.New(root, tree.Options{Write: true, Log: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := running(t, tr)
+	if _, err := put(t, tr, "old", "old bytes", nil); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := tr.Mkdir(context.Background(), at(t, "d"), tree.Change{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount("", root, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
-		t.Fatalf("remount read-only under a server that has nothing to write: %v", err)
+	if err := unix.Mount("", root, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); !errors.Is(err, unix.EBUSY) {
+		t.Fatalf("remount read-only under a server that writes: %v", err)
 	}
+	becomeReadOnly(t, root)
 	before := stateOf(t, root, false)
 	for name, err := range eachChange(t, tr) {
 		if !errors.Is(err, tree.ErrReadOnly) {
@@ -298,21 +323,42 @@ func TestReadOnlyDisk(t *testing.T) {
 		}
 	}
 	checkUsable(t, tr)
+	agrees(t, tr, root, "")
 	if !maps.Equal(stateOf(t, root, false), before) {
 		t.Error("something was changed")
 	}
-	if reader, err := tree.New(root, tree.Options{}); err != nil {
-		t.Errorf("a tree to be read: %v", err)
-	} else if err := reader.Close(); err != nil {
-		t.Error(err)
+	openAt(t, root, tree.Options{})
+	if err := stop(); err != nil {
+		t.Errorf("Run: %v", err)
 	}
-	if err := unix.Mount("", root, "", unix.MS_REMOUNT, ""); err != nil {
-		t.Fatal(err)
+	// What cannot be written down at the end is told, and not taken for written.
+	if err := tr.Close(); err == nil {
+		t.Error("closed as if all was on disk")
 	}
-	for name, err := range eachChange(t, tr) {
-		if err != nil {
-			t.Errorf("%s, once the disk can be written: %v", name, err)
-		}
+}
+
+// running runs a tree until stop is called.
+func running(t *testing.T, tr *tree.Tree) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- tr.Run(ctx) }()
+	return func() error {
+		cancel()
+		return <-ended
+	}
+}
+
+// becomeReadOnly lets the ext4 filesystem on a loop device believe that it is damaged.
+func becomeReadOnly(t *testing.T, root string) {
+	t.Helper()
+	device, err := exec.Command("findmnt", "-n", "-o", "SOURCE", root).Output()
+	if err != nil {
+		without(t, err)
+	}
+	name := filepath.Join("/sys/fs/ext4", filepath.Base(strings.TrimSpace(string(device))), "trigger_fs_error")
+	if err := os.WriteFile(name, []byte("1"), 0); err != nil {
+		t.Skipf("no error can be made: %v", err)
 	}
 }
 
