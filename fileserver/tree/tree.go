@@ -92,8 +92,8 @@ func New(root string, o Options) (*Tree, error) {
 	}
 	t.watch, err = watcher.New(watcher.Options{Root: name, Skip: t.unwatched, Log: o.Log})
 	switch {
-	case errors.Is(err, watcher.ErrTooManyWatchers):
-		o.Log.Warn("local changes are not watched: changed files are hashed by the request that asks for them", "why", err)
+	case errors.Is(err, watcher.ErrTooManyWatchers), errors.Is(err, watcher.ErrNoBarrier):
+		o.Log.Warn("local changes are not watched: folders are looked at by the requests that ask for them", "why", err)
 	case err != nil:
 		_ = t.Close()
 		return nil, err
