@@ -19,7 +19,8 @@ type greeting struct {
 	metrics *net.TCPAddr
 }
 
-// print writes the banner: where the server is, what it allows, and what it does not.
+// print writes the banner: where the server is, what it allows, and what it does not. What is known of the files follows when
+// it is known, and then lastLine.
 func (g *greeting) print(w io.Writer) {
 	c := g.config
 	mode := "read-only; add --write to allow uploads"
@@ -49,8 +50,9 @@ func (g *greeting) print(w io.Writer) {
 	if bool(c.Write) && bool(c.Public) {
 		line(w, "Warning", publicWriteWarning)
 	}
-	fmt.Fprintln(w, "Press Ctrl+C to stop. More: freshet help serve")
 }
+
+const lastLine = "Press Ctrl+C to stop. More: freshet help serve"
 
 const publicWriteWarning = "anyone who can reach this server may change and remove files"
 

@@ -22,14 +22,12 @@ func TestBanner(t *testing.T) {
 freshet 1.0   serving /home/ana/shared   (read-only; add --write to allow uploads)
   On this machine   http://localhost:8080/
   On your network   not shared; add --listen :8080 --public
-Press Ctrl+C to stop. More: freshet help serve
 `},
 		"writing": {[]string{"--write"}, nil, loopback, nil, "", `
 freshet 1.0   serving /home/ana/shared   (reading and writing)
   On this machine   http://localhost:8080/
   On your network   not shared; add --listen :8080 --public
   Replaced files    kept for 30d in .freshet, at most 10% of the disk
-Press Ctrl+C to stop. More: freshet help serve
 `},
 		"public_read_only": {[]string{"--public"}, nil, everywhere, []string{"files.example", "192.0.2.7", "2001:db8::7"}, "", `
 freshet 1.0   serving /home/ana/shared   (read-only; add --write to allow uploads)
@@ -37,7 +35,6 @@ freshet 1.0   serving /home/ana/shared   (read-only; add --write to allow upload
   On your network   http://files.example:80/
   On your network   http://192.0.2.7:80/
   On your network   http://[2001:db8::7]:80/
-Press Ctrl+C to stop. More: freshet help serve
 `},
 		"public_and_writing": {[]string{"--public", "--write", "--state=/var/lib/my files"}, nil,
 			&net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 80}, []string{"192.0.2.7"}, "", `
@@ -45,20 +42,17 @@ freshet 1.0   serving /home/ana/shared   (reading and writing)
   On your network   http://192.0.2.7:80/
   Replaced files    kept for 30d in "/var/lib/my files", at most 10% of the disk
   Warning           anyone who can reach this server may change and remove files
-Press Ctrl+C to stop. More: freshet help serve
 `},
 		"one_file": {nil, nil, loopback, nil, "a b.txt", `
 freshet 1.0   serving "/home/ana/shared/a b.txt"   (read-only)
   On this machine   http://localhost:8080/a%20b.txt
   On your network   not shared; add --listen :8080 --public
-Press Ctrl+C to stop. More: freshet help serve
 `},
 		"with_metrics": {nil, []string{"FRESHET_METRICS=127.0.0.1:9100"}, loopback, nil, "", `
 freshet 1.0   serving /home/ana/shared   (read-only; add --write to allow uploads)
   On this machine   http://localhost:8080/
   On your network   not shared; add --listen :8080 --public
   Metrics           http://127.0.0.1:9100/metrics
-Press Ctrl+C to stop. More: freshet help serve
 `},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -43,7 +43,7 @@ func load(flags *pflag.FlagSet, environ []string) (*config, error) {
 			return nil, err
 		}
 	}
-	return c, c.check()
+	return c, nil
 }
 
 // assign sets one setting, replacing what a weaker source said.
@@ -64,15 +64,6 @@ func (c *config) assign(a assignment) error {
 		return nil
 	}
 	return nil // "config", which is no setting of the server's
-}
-
-// check refuses settings that contradict one another.
-func (c *config) check() error {
-	if c.State != "" && !bool(c.Write) {
-		return misuse(c.source["state"]+" without --write", "a read-only server keeps nothing on disk",
-			"add --write, or leave the state folder out")
-	}
-	return nil
 }
 
 // keys returns the names of all settings.

@@ -18,7 +18,7 @@ var others = map[string]string{
 	"upload-size": "11", "uploads": "12", "stage-size": "13", "body-memory": "14", "cache-memory": "15", "versions": "16h",
 	"versions-size": "17", "versions-files": "18", "hash-wait": "19s", "connections": "20", "header-bytes": "21",
 	"header-time": "22s", "body-idle-time": "23s", "body-progress": "24", "idle-time": "25s", "shutdown-time": "26s",
-	"buffer-time": "27s", "hash": "blake3",
+	"buffer-time": "27s", "hash": "blake3", "rescan": "28m",
 }
 
 // loadFrom loads a config from the three sources.
@@ -59,26 +59,21 @@ func TestEverySettingCanBeSetByEverySource(t *testing.T) {
 			if s.value.String() == other {
 				t.Fatal("the other value is the default")
 			}
-			sources := map[string]func(extra string) (*config, error){
-				"environment": func(extra string) (*config, error) {
-					return loadFrom(t, nil, []string{s.environment() + "=" + other, extra}, "")
+			sources := map[string]func() (*config, error){
+				"environment": func() (*config, error) {
+					return loadFrom(t, nil, []string{s.environment() + "=" + other}, "")
 				},
-				"file": func(extra string) (*config, error) {
-					return loadFrom(t, nil, []string{extra}, s.key+" = "+tomlOf(s, other))
+				"file": func() (*config, error) {
+					return loadFrom(t, nil, nil, s.key+" = "+tomlOf(s, other))
 				},
 			}
 			if s.flag {
-				sources["flag"] = func(extra string) (*config, error) {
-					return loadFrom(t, []string{"--" + s.key + "=" + other}, []string{extra}, "")
+				sources["flag"] = func() (*config, error) {
+					return loadFrom(t, []string{"--" + s.key + "=" + other}, nil, "")
 				}
 			}
 			for name, source := range sources {
-				extra := ""
-				if s.key == "state" { // which is refused without write
-					extra = "FRESHET_WRITE=true"
-					want["write"] = "true"
-				}
-				c, err := source(extra)
+				c, err := source()
 				if err != nil {
 					t.Fatalf("%s: %v", name, err)
 				}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -12,7 +13,20 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"freshet": main}) }
+func TestMain(m *testing.M) { testscript.Main(tests{m}, map[string]func(){"freshet": main}) }
+
+// tests keep what the program remembers away from whoever runs them.
+type tests struct{ *testing.M }
+
+func (m tests) Run() int {
+	folder, err := os.MkdirTemp("", "freshet-state-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(folder)
+	os.Setenv(stateHomeVariable, folder)
+	return m.M.Run()
+}
 
 // need skips a test on a machine without the programs; in CI their absence is a failure.
 func need(t *testing.T, programs ...string) {
@@ -39,6 +53,7 @@ func runScripts(t *testing.T, dir string) {
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Values[serverKey{}] = new(*server)
+			env.Setenv(stateHomeVariable, filepath.Join(env.WorkDir, ".state"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -75,7 +90,7 @@ type serverKey struct{}
 
 func scriptServe(ts *testscript.TestScript, _ bool, args []string) {
 	var env []string
-	names := []string{"PATH", "HOME", "TMPDIR", "FRESHET_CONFIG"}
+	names := []string{"PATH", "HOME", "TMPDIR", "FRESHET_CONFIG", stateHomeVariable}
 	for _, setting := range settings(defaults()) {
 		names = append(names, setting.environment())
 	}

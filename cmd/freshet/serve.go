@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -109,7 +110,8 @@ func (c *config) target(cmd *cobra.Command, arg string) (target, error) {
 // serve serves t until ctx ends, then lets requests under way finish.
 func (c *config) serve(ctx context.Context, t target, stdout, stderr io.Writer) error {
 	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may go: that must not end the server
-	log := c.logger(stderr)
+	person := c.Log == "text" && isTerminal(stderr)
+	log := c.logger(stderr, person)
 	main, err := c.mainAddress(t).listen(bool(c.Public))
 	if err != nil {
 		return err
@@ -126,22 +128,31 @@ func (c *config) serve(ctx context.Context, t target, stdout, stderr io.Writer) 
 	}
 	server := fileserver.New(c.serverConfig(t, served, log, stdout))
 
-	c.greet(stderr, log, &greeting{
+	hello := &greeting{
 		version: readBuild().Version,
 		target:  t,
 		config:  c,
 		at:      main.Addr().(*net.TCPAddr),
 		metrics: metrics.Addr().(*net.TCPAddr),
-	})
+	}
+	index := &indexing{tree: served, out: stderr, log: log, person: person, brief: t.only != "", began: time.Now()}
+	if person {
+		c.greet(stderr, hello)
+	} else {
+		c.logStart(log, hello)
+	}
 	group, ctx := errgroup.WithContext(ctx)
+	looking, looked := context.WithCancel(ctx)
 	group.Go(func() error { return server.Serve(ctx, main) })
 	group.Go(func() error { return serveMetrics(ctx, metrics, server.Metrics()) })
 	group.Go(func() error {
+		defer looked()
 		if err := served.Run(ctx); err != nil && ctx.Err() == nil {
 			log.Warn("not watching for changes: changed files are hashed when they are asked for", "error", err)
 		}
 		return nil
 	})
+	group.Go(func() error { index.tell(looking); return nil })
 	err = group.Wait()
 	if errors.Is(err, fileserver.ErrStillRunning) {
 		return err // and the tree, which they still use, is left to the end of the process
@@ -158,11 +169,16 @@ func (c *config) mainAddress(t target) *address {
 	return &address{key: "listen", text: c.Listen, instead: "127.0.0.1:8080", danger: danger}
 }
 
-func (c *config) logger(w io.Writer) *slog.Logger {
-	if c.Log == "json" {
-		return slog.New(slog.NewJSONHandler(w, nil))
+// logger returns the log on w. A person who reads the banner there is told only what is wrong.
+func (c *config) logger(w io.Writer, person bool) *slog.Logger {
+	o := &slog.HandlerOptions{}
+	if person {
+		o.Level = slog.LevelWarn
 	}
-	return slog.New(slog.NewTextHandler(w, nil))
+	if c.Log == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
 }
 
 // hostNames returns the names that the server may be called by, without the patterns.
@@ -170,15 +186,16 @@ func (c *config) hostNames() []string {
 	return slices.DeleteFunc(slices.Clone(c.Hosts), func(name string) bool { return strings.Contains(name, "*") })
 }
 
-// greet tells where the server is: to a person by the banner, else by log lines.
-func (c *config) greet(stderr io.Writer, log *slog.Logger, g *greeting) {
-	if c.Log == "text" && isTerminal(stderr) {
-		if !g.at.IP.IsLoopback() {
-			g.network = append(c.hostNames(), networkAddresses(g.at)...)
-		}
-		g.print(stderr)
-		return
+// greet tells a person where the server is.
+func (c *config) greet(stderr io.Writer, g *greeting) {
+	if !g.at.IP.IsLoopback() {
+		g.network = append(c.hostNames(), networkAddresses(g.at)...)
 	}
+	g.print(stderr)
+}
+
+// logStart tells the log where the server is.
+func (c *config) logStart(log *slog.Logger, g *greeting) {
 	log.Info("serving", "url", g.url(hostOf(g.at)), "root", g.target.String(), "write", bool(c.Write), "public", bool(c.Public),
 		"version", g.version)
 	if c.Metrics != "" {

@@ -25,7 +25,7 @@ type config struct {
 	StageSize, VersionsSize                                        share
 	Uploads, VersionsFiles, Connections                            count
 	Versions, HashWait, HeaderTime, BodyIdleTime, BufferTime       time.Duration
-	IdleTime, ShutdownTime                                         time.Duration
+	IdleTime, ShutdownTime, Rescan                                 time.Duration
 
 	source map[string]string // setting -> where it was set: "--listen", "FRESHET_LISTEN", "a.toml:3"
 }
@@ -45,6 +45,7 @@ func defaults() *config {
 		VersionsSize:  share{percent: int(tree.VersionsShareMax * 100)},
 		VersionsFiles: tree.VersionsFilesMax,
 		HashWait:      tree.HashWaitMax,
+		Rescan:        tree.RescanInterval,
 		HeaderBytes:   fileserver.HeaderBytesMax,
 		HeaderTime:    fileserver.HeaderTimeMax,
 		BodyIdleTime:  fileserver.BodyIdleTimeMax,
@@ -81,7 +82,7 @@ func settings(c *config) []setting {
 		{"public", true, &c.Public, "listen beyond this machine, to anyone: there are no users"},
 		{"symlinks", true, choice{&c.Symlinks, symlinks}, "links to follow: `POLICY` is never, inside or anywhere"},
 		{"host", true, &c.Hosts, "`NAME` of the server, besides localhost, *.local and addresses; repeatable"},
-		{"state", true, word{&c.State, "folder"}, "`FOLDER` for uploads and replaced files, on DIR's filesystem; else DIR/.freshet"},
+		{"state", true, word{&c.State, "folder"}, "`FOLDER` for what is kept, instead of DIR/.freshet or ~/.local/state/freshet"},
 		{"log", true, choice{&c.Log, []string{"text", "json"}}, "`FORM` of the log: text or json"},
 		{"metrics", false, word{&c.Metrics, "address"}, "`ADDRESS` of a second listener, for Prometheus"},
 		{"require-preconditions", false, &c.RequirePreconditions, "refuse to replace or remove without a condition (428)"},
@@ -97,6 +98,7 @@ func settings(c *config) []setting {
 		{"versions-size", false, &c.VersionsSize, "disk that kept files may take, oldest go first"},
 		{"versions-files", false, &c.VersionsFiles, "kept files"},
 		{"hash-wait", false, span{&c.HashWait, false}, "how long a request waits for a tag before it is answered without"},
+		{"rescan", false, span{&c.Rescan, false}, "between two looks at everything, for changes that nothing told of"},
 
 		{"connections", false, &c.Connections, "connections at once; half of the open files at most"},
 		{"header-bytes", false, &c.HeaderBytes, "a request's line and header"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -40,6 +41,9 @@ func TestTerminalGetsTheBanner(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a"), []byte("one"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(program, "--listen", "127.0.0.1:0", dir)
 	cmd.Stderr = slave
 	if err := cmd.Start(); err != nil {
@@ -59,7 +63,7 @@ func TestTerminalGetsTheBanner(t *testing.T) {
 	}
 	got := text.String()
 	if !strings.HasPrefix(got, "freshet ") || !strings.Contains(got, "serving "+dir) || !strings.Contains(got, last) ||
-		strings.Contains(got, "level=") {
+		strings.Contains(got, "level=") || !strings.Contains(got, "\r\n  Index             1 file, 3 B, ready in ") {
 		t.Errorf("got %q", got)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -15,20 +16,60 @@ import (
 	"freshet/hashing"
 )
 
-// openTree opens the folder of t as the settings say.
+// openTree opens the folder of t as the settings say. Where nothing can be kept of a folder that is only read, everything is
+// read again at the next start; that is worth a warning and no more.
 func (c *config) openTree(t target, log *slog.Logger) (*tree.Tree, error) {
 	options, err := c.treeOptions(t, log)
-	if err == nil {
-		var served *tree.Tree
-		if served, err = tree.New(t.dir, options); err == nil {
-			return served, nil
-		}
+	if err != nil {
+		return nil, c.cannotServe(t, "", err)
 	}
-	otherwise := "freshet doctor " + shown(t.dir)
-	if errors.Is(err, tree.ErrAlgorithm) {
-		otherwise = "set hash, or FRESHET_HASH, to the algorithm that it is indexed with"
+	served, err := tree.New(t.dir, options)
+	if c.State != "" || bool(c.Write) {
+		return served, c.cannotServe(t, options.State, err)
 	}
-	return nil, missing("cannot serve "+shown(t.String()), err, otherwise)
+	const unkept = "nothing is kept: every file is read again at the next start"
+	if err == nil && options.State == "" {
+		_, why := t.readOnlyState()
+		log.Warn(unkept, "why", why)
+	}
+	if err == nil || options.State == "" || errors.Is(err, tree.ErrAlgorithm) || errors.Is(err, tree.ErrStateNewer) {
+		return served, c.cannotServe(t, options.State, err)
+	}
+	why := err
+	options.State = ""
+	if served, err = tree.New(t.dir, options); err == nil {
+		log.Warn(unkept, "why", why)
+	}
+	return served, c.cannotServe(t, "", err)
+}
+
+// cannotServe makes a fault of what the tree says when it cannot be opened, with its state in a folder.
+func (c *config) cannotServe(t target, state string, err error) error {
+	var told *fault
+	if err == nil || errors.As(err, &told) {
+		return err
+	}
+	what := "cannot serve " + shown(t.String())
+	if state == "" {
+		state = filepath.Join(t.dir, tree.Reserved)
+	}
+	other := algorithm(hashing.BLAKE3)
+	if hashing.Algorithm(c.Hash) == hashing.BLAKE3 {
+		other = algorithm(hashing.XXH3)
+	}
+	switch {
+	case errors.Is(err, tree.ErrLocked):
+		return &fault{exitFailed, what, tree.ErrLocked.Error(), "stop that server first, or serve the folder without --write"}
+	case errors.Is(err, tree.ErrStateBusy):
+		return &fault{exitFailed, what, "another program has " + shown(state) + " open", "wait until that program has ended"}
+	case errors.Is(err, tree.ErrAlgorithm):
+		return &fault{exitFailed, what, "its tags have been made by " + other.String() + " so far", fmt.Sprintf("hash = %q, or remove %s "+
+			"to begin anew: clients then fetch everything", other.String(), shown(filepath.Join(state, "state.db")))}
+	case errors.Is(err, tree.ErrStateNewer):
+		return &fault{exitFailed, what, "a newer freshet has served it", "use that one, or remove " +
+			shown(filepath.Join(state, "state.db")) + " to begin anew"}
+	}
+	return missing(what, err, "freshet doctor "+shown(t.dir))
 }
 
 // treeOptions returns what the settings mean to the tree.
@@ -47,6 +88,15 @@ func (c *config) treeOptions(t target, log *slog.Logger) (tree.Options, error) {
 		VersionsAgeMax:   c.Versions,
 		VersionsFilesMax: int(c.VersionsFiles),
 		HashWaitMax:      c.HashWait,
+		RescanInterval:   c.Rescan,
+	}
+	switch {
+	case bool(c.Write):
+	case c.State == "":
+		o.State, _ = t.readOnlyState()
+	case t.contains(c.State) && filepath.Base(c.State) != tree.Reserved:
+		return o, misuse(c.source["state"]+" "+shown(c.State)+" is in the folder that is served",
+			"what is kept there would be served, and change what is served", "give a folder elsewhere")
 	}
 	if c.Versions == 0 {
 		o.VersionsAgeMax = -1
