@@ -34,7 +34,15 @@ func open4MiB(t *testing.T, options string, o tree.Options) (*tree.Tree, string)
 	if _, err := put(t, tr, "old", "old bytes", nil); err != nil {
 		t.Fatal(err)
 	}
+	agrees(t, tr, root, "") // the first look at the tree is over, which makes the databases
 	return tr, root
+}
+
+// settleIdle ends the quarantine when nothing is being hashed: what is removed meanwhile would give no space back.
+func settleIdle(t *testing.T, tr *tree.Tree, root string) {
+	t.Helper()
+	agrees(t, tr, root, "")
+	tr.SettleNow()
 }
 
 // fill takes all space of the filesystem but about leave bytes, and returns how to give it back, which happens in any case
@@ -147,7 +155,7 @@ func fillByUpload(t *testing.T, announced bool) {
 }
 
 func versionsMakeRoom(t *testing.T, announced bool) {
-	tr, _ := open4MiB(t, "", tree.Options{VersionsBytesMax: 4 * mib})
+	tr, root := open4MiB(t, "", tree.Options{VersionsBytesMax: 4 * mib})
 	for range 3 {
 		if err := putSized(t, tr, "file", mib, announced); err != nil {
 			t.Fatal(err)
@@ -156,7 +164,7 @@ func versionsMakeRoom(t *testing.T, announced bool) {
 	if err := putSized(t, tr, "more", mib+mib/2, announced); !errors.Is(err, tree.ErrNoSpace) {
 		t.Errorf("while the versions are in quarantine: %v", err)
 	}
-	tr.SettleNow()
+	settleIdle(t, tr, root)
 	if s := tr.Stats(); s.VersionsFiles != 2 {
 		t.Fatalf("%d versions", s.VersionsFiles)
 	}
@@ -176,7 +184,7 @@ func versionsDoNotGoInVain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tr.SettleNow()
+	settleIdle(t, tr, root)
 	fill(t, root, 0)
 	if err := putSized(t, tr, "more", 8*mib, true); !errors.Is(err, tree.ErrNoSpace) {
 		t.Errorf("more than there can be: %v", err)
@@ -188,13 +196,13 @@ func versionsDoNotGoInVain(t *testing.T) {
 }
 
 func versionsOutliveAnnouncement(t *testing.T) {
-	tr, _ := open4MiB(t, "", tree.Options{VersionsBytesMax: 4 * mib})
+	tr, root := open4MiB(t, "", tree.Options{VersionsBytesMax: 4 * mib})
 	for range 3 {
 		if err := putSized(t, tr, "file", mib, true); err != nil {
 			t.Fatal(err)
 		}
 	}
-	tr.SettleNow()
+	settleIdle(t, tr, root)
 	s, err := tr.Stage(context.Background(), at(t, "more"), mib+mib/2)
 	if err != nil {
 		t.Fatalf("what would fit once versions went: %v", err)
@@ -219,7 +227,7 @@ func copyFolderOnFullDisk(t *testing.T) {
 	if _, err := tr.Copy(context.Background(), at(t, "d"), at(t, "e"), tree.Transfer{}); !errors.Is(err, tree.ErrNoSpace) {
 		t.Errorf("while the version is in quarantine: %v", err)
 	}
-	tr.SettleNow()
+	settleIdle(t, tr, root)
 	if _, err := tr.Copy(context.Background(), at(t, "d"), at(t, "e"), tree.Transfer{}); err != nil {
 		t.Errorf("with a version that can go: %v", err)
 	}
@@ -248,7 +256,7 @@ func noInodes(t *testing.T) {
 	if _, err := tr.Mkdir(context.Background(), at(t, "d"), tree.Change{}); !errors.Is(err, tree.ErrNoSpace) {
 		t.Errorf("mkdir: %v", err)
 	}
-	tr.SettleNow()
+	settleIdle(t, tr, root)
 	if _, err := put(t, tr, "new", "x", nil); err != nil {
 		t.Errorf("create with a version that can go: %v", err)
 	}
@@ -265,7 +273,7 @@ func noInodesForFolderCopy(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tr.SettleNow()
+	settleIdle(t, tr, root)
 	takeInodes(root)
 	if _, err := tr.Copy(context.Background(), at(t, "d"), at(t, "e"), tree.Transfer{}); err != nil {
 		t.Errorf("with versions that can go: %v", err)
@@ -281,7 +289,7 @@ func fullMount(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tr.SettleNow()
+	settleIdle(t, tr, root)
 	free := fill(t, mount, 0)
 	if err := putSized(t, tr, "m/more", mib/2, false); err != nil {
 		t.Errorf("with versions that can go: %v", err)
@@ -535,7 +543,7 @@ func TestLongPathsWhereLinksAreShort(t *testing.T) {
 	if _, err := tr.Remove(context.Background(), at(t, name), tree.Change{Guard: ifMatch("two")}); err != nil {
 		t.Errorf("remove: %v", err)
 	}
-	tr.SettleNow()
+	settleIdle(t, tr, root)
 	if n := tr.Stats().VersionsFiles; n != 2 {
 		t.Errorf("%d versions", n)
 	}
