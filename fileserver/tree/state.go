@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -51,6 +52,8 @@ type state struct {
 	file      string    // "": in memory
 	db        *bbolt.DB // nil: in memory
 	older     bool      // it may be the last state but one: one of the file's two meta pages is damaged
+
+	broken atomic.Bool // bbolt panicked, and may hold its locks for ever: db must not be used any more
 }
 
 // openState opens the state of a root in an existing folder, or begins one. Without a folder nothing outlives the process.
@@ -203,19 +206,33 @@ func parseIdentity(text string) (root, algorithm string, err error) {
 }
 
 // view calls fn with a transaction that reads. It must not be called without a file.
-func (s *state) view(fn func(tx *bbolt.Tx) error) error {
-	return survive(func() error { return s.db.View(fn) })
-}
+func (s *state) view(fn func(tx *bbolt.Tx) error) error { return s.use(fn, (*bbolt.DB).View) }
 
 // update calls fn with a transaction that is durable when update returns nil, and without effect if fn returns an error.
 // It must not be called without a file. Nothing may be appended to the journal within fn.
-func (s *state) update(fn func(tx *bbolt.Tx) error) error {
-	return survive(func() error { return s.db.Update(fn) })
+func (s *state) update(fn func(tx *bbolt.Tx) error) error { return s.use(fn, (*bbolt.DB).Update) }
+
+// use begins a transaction. Once the file has turned out to be damaged, every transaction fails with errStateDamaged until
+// the next start, which sets the file aside.
+func (s *state) use(fn func(tx *bbolt.Tx) error, begin func(*bbolt.DB, func(*bbolt.Tx) error) error) error {
+	if s.broken.Load() {
+		return fmt.Errorf("%w: it is not used any more", errStateDamaged)
+	}
+	whole := false
+	err := survive(func() error {
+		err := begin(s.db, fn)
+		whole = true
+		return err
+	})
+	if !whole {
+		s.broken.Store(true)
+	}
+	return err
 }
 
-// close releases the file.
+// close releases the file. One that turned out to be damaged stays open, and locked, until the process ends.
 func (s *state) close() error {
-	if s.db == nil {
+	if s.db == nil || s.broken.Load() {
 		return nil
 	}
 	db := s.db
