@@ -13,7 +13,7 @@ import (
 type endpoint struct {
 	name  string
 	below bool    // a path of the tree may follow the name; it is the target, and else the root is
-	read  handler // GET and HEAD
+	read  handler // GET and HEAD; nil: there is neither
 	post  handler // nil: there is no POST
 	// writes says that POST changes the tree.
 	writes bool
@@ -29,11 +29,15 @@ var endpoints = []endpoint{
 		remove: (*Server).purgeVersion},
 	{name: "v1/trash", below: true, read: (*Server).getTrash, post: (*Server).restoreTrash, writes: true,
 		remove: (*Server).purgeTrash},
+	{name: "v1/verify", post: (*Server).postVerify},
 }
 
 // allow returns the value of the Allow field.
 func (e *endpoint) allow(write bool) string {
 	allow := allowReading
+	if e.read == nil {
+		allow = http.MethodOptions
+	}
 	if e.post != nil && (write || !e.writes) {
 		allow += ", " + http.MethodPost
 	}
@@ -84,7 +88,7 @@ func (s *Server) enterEndpoint(w *reply, r *http.Request, e *endpoint, t target)
 	answer, writes := e.post, e.writes
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		return e.read(s, w, r, t)
+		answer, writes = e.read, false
 	case http.MethodOptions:
 		s.answerOptions(w, allow)
 		return nil

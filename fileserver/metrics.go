@@ -88,12 +88,24 @@ var levels = []level{
 		func(_ *collector, s *tree.Stats) float64 { return float64(s.ConflictCopies) }),
 	counter("freshet_commits_total", "Changes made.",
 		func(_ *collector, s *tree.Stats) float64 { return float64(s.Commits) }),
+	counter("freshet_mismatches_total", "Files found to have other bytes though nothing says that they were changed.",
+		func(_ *collector, s *tree.Stats) float64 { return float64(s.Mismatches) }),
 	gauge("freshet_watched_folders", "Folders watched.",
 		func(_ *collector, s *tree.Stats) float64 { return float64(s.WatchedFolders) }),
 	gauge("freshet_unwatched_folders", "Folders beyond the kernel's watch limit.",
 		func(_ *collector, s *tree.Stats) float64 { return float64(s.UnwatchedFolders) }),
 	counter("freshet_watch_overflows_total", "Times that the kernel lost events, and everything was looked at again.",
 		func(_ *collector, s *tree.Stats) float64 { return float64(s.WatchOverflows) }),
+	gauge("freshet_files", "Files and links in the tree; 0 until it was looked at once.",
+		func(_ *collector, s *tree.Stats) float64 { return float64(s.Files) }),
+	gauge("freshet_folders", "Folders in the tree.",
+		func(_ *collector, s *tree.Stats) float64 { return float64(s.Folders) }),
+	gauge("freshet_warming", "1 while the whole tree was not looked at yet.",
+		func(_ *collector, s *tree.Stats) float64 { return oneIf(s.Warming) }),
+	gauge("freshet_files_looked", "Files seen in the look at the whole tree that is under way, or was last.",
+		func(_ *collector, s *tree.Stats) float64 { return float64(s.FilesLooked) }),
+	gauge("freshet_files_pending", "Files whose digest is being found.",
+		func(_ *collector, s *tree.Stats) float64 { return float64(s.FilesPending) }),
 	gauge("freshet_index_records", "Digests remembered.",
 		func(_ *collector, s *tree.Stats) float64 { return float64(s.IndexRecords) }),
 	gauge("freshet_staged_uploads", "Uploads under way.",
@@ -106,6 +118,13 @@ var levels = []level{
 		func(_ *collector, s *tree.Stats) float64 { return float64(s.VersionsFiles) }),
 	gauge("freshet_versions_bytes", "Bytes of displaced files kept.",
 		func(_ *collector, s *tree.Stats) float64 { return float64(s.VersionsBytes) }),
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // Describe is part of prometheus.Collector.
