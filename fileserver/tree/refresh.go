@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	refreshDelay      = 20 * time.Millisecond  // how long a change settles before it is looked at, unless somebody asks
+	refreshDelay      = 10 * time.Millisecond  // how long a change settles before it is looked at, unless somebody asks
 	refreshAgainDelay = 200 * time.Microsecond // until a name that a change of our own covers is looked at again
 	refreshAgainMax   = 5000                   // such looks, before the rest is left to the next change
 	unseenFoldersMax  = 256                    // folders that cannot be watched and are looked at by each request instead
