@@ -1,6 +1,7 @@
 package fileserver
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -35,11 +36,17 @@ func (s *Server) getChanges(w *reply, r *http.Request, _ target) error {
 		}
 		defer s.subscribers.Add(-1)
 	}
-	ctx, end := s.untilClosing(r.Context())
-	defer end()
-	changes, err := s.tree.Changes(ctx, q)
+	changes, err := s.changesNow(r, q)
 	if err != nil {
 		return err
+	}
+	if len(changes.Events) == 0 && q.Wait > 0 {
+		ctx, end := s.untilClosing(r.Context())
+		defer end()
+		q.Since, q.Unsynced = changes.Cursor, true
+		if changes, err = s.tree.Changes(ctx, q); err != nil {
+			return err
+		}
 	}
 	h := w.Header()
 	setSafe(h)
@@ -53,6 +60,16 @@ func (s *Server) getChanges(w *reply, r *http.Request, _ target) error {
 		return nil
 	}
 	return sendChanges(w, &changes)
+}
+
+// changesNow returns what has happened by now, as soon as the tree is ready.
+func (s *Server) changesNow(r *http.Request, q tree.ChangesQuery) (changes tree.Changes, err error) {
+	q.Wait = 0
+	err = s.whileWarming(r, func(ctx context.Context) error {
+		changes, err = s.tree.Changes(ctx, q)
+		return err
+	})
+	return changes, err
 }
 
 // subscribe counts one more who waits for events, if there may be one more.

@@ -45,7 +45,7 @@ func (s *Server) streamChanges(w *reply, r *http.Request, q tree.ChangesQuery) e
 		cursor, err := tree.ParseCursor(id)
 		st.query.Since, malformed = cursor, err != nil
 	}
-	changes, err := s.tree.Changes(ctx, st.query)
+	changes, err := s.changesNow(r, st.query)
 	var gone *tree.CursorGoneError
 	if err != nil && !errors.As(err, &gone) {
 		return err

@@ -65,7 +65,8 @@ func openStream(t *testing.T, addr string) (net.Conn, *bufio.Reader, int) {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return nil, nil, 0
 	}
 	t.Cleanup(func() { c.Close() })
 	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
@@ -74,7 +75,8 @@ func openStream(t *testing.T, addr string) (net.Conn, *bufio.Reader, int) {
 	lines := bufio.NewReaderSize(c, 1<<10)
 	res, err := http.ReadResponse(lines, nil)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return c, lines, 0
 	}
 	return c, lines, res.StatusCode
 }
@@ -189,8 +191,9 @@ func TestDescentsAreBounded(t *testing.T) {
 const (
 	followersOfTest     = 1000
 	followerBytesMax    = 96 << 10 // memory for each of them, with its connection, some of them stuck
+	openersOfTest       = 20       // that open streams at the same time
 	stuckFollowers      = 100
-	changesForFollowers = 300
+	changesForFollowers = 60
 )
 
 // TestMemoryOfSubscribers opens many streams of which some do not read, lets many files change, and looks at what the server
@@ -198,17 +201,21 @@ const (
 func TestMemoryOfSubscribers(t *testing.T) {
 	root, addr := serveTree(t, func(*Server) {})
 	before := memoryInUse()
-	var heard sync.WaitGroup
-	for i := range followersOfTest {
-		_, lines, status := openStream(t, addr)
-		if status != 200 {
-			t.Fatalf("stream %d: %d", i, status)
-		}
-		if i < stuckFollowers {
-			continue
-		}
-		heard.Go(func() { waitForLast(t, lines) })
+	var opened, heard sync.WaitGroup
+	for range openersOfTest {
+		opened.Go(func() {
+			for i := range followersOfTest / openersOfTest {
+				_, lines, status := openStream(t, addr)
+				if status != 200 {
+					t.Errorf("stream %d: %d", i, status)
+				}
+				if i >= stuckFollowers/openersOfTest {
+					heard.Go(func() { waitForLast(t, lines) })
+				}
+			}
+		})
 	}
+	opened.Wait()
 	for i := range changesForFollowers {
 		name := fmt.Sprintf("%s%d", strings.Repeat("n", 200), i)
 		if i == changesForFollowers-1 {
@@ -228,6 +235,7 @@ func TestMemoryOfSubscribers(t *testing.T) {
 
 // waitForLast reads until the last file is told of.
 func waitForLast(t *testing.T, lines io.Reader) {
+	t.Helper()
 	s := bufio.NewScanner(lines)
 	for s.Scan() {
 		if strings.Contains(s.Text(), `"p":"last"`) {

@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"freshet/fileserver"
 	"freshet/fileserver/tree"
@@ -171,5 +173,85 @@ func TestReadingServersTellOfFolders(t *testing.T) {
 	}
 	if b := w.ask(t, "GET", "/.freshet/v1/tree/d/", "", "If-None-Match: "+a.header.Get("ETag")); b.status != 304 {
 		t.Errorf("%d", b.status)
+	}
+}
+
+// TestFolderThatIsNeverAtRest has no fingerprint while a program goes on writing below: nothing that depends on it is
+// promised, and all of it comes back when the program stops.
+func TestFolderThatIsNeverAtRest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.file(t, "d/e/log", "")
+	if err := os.Truncate(filepath.Join(w.root, "d/e/log"), 12<<20); err != nil { // too much to be copied and looked at
+		t.Fatal(err)
+	}
+	before := w.ask(t, "HEAD", "/.freshet/v1/tree/d/", "").header.Get("Freshet-Subtree")
+	if before == "" {
+		t.Fatal("there is no fingerprint to begin with")
+	}
+	stop := keepWriting(t, filepath.Join(w.root, "d/e/log"))
+	waitFor(t, func() bool { return w.ask(t, "HEAD", "/.freshet/v1/tree/d/", "").header.Get("ETag") == "" })
+	a := w.ask(t, "GET", "/.freshet/v1/tree/d/?depth=2", "", "If-None-Match: "+before)
+	if lines := treeLines(t, a); lines[0].Subtree != nil || a.header.Get("Cache-Control") != "no-store" || a.header.Get("ETag") != "" {
+		t.Errorf("%v %s", a.header, a.body)
+	}
+	if l := w.ask(t, "GET", "/d/", "", asJSON); l.status != 200 || l.header.Get("ETag") != "" ||
+		l.header.Get("Cache-Control") != "no-store" || !strings.Contains(l.body, `"n":"e","k":"d"`) {
+		t.Errorf("%d %v %s", l.status, l.header, l.body)
+	}
+	refused := w.ask(t, "DELETE", "/d/", "", "If-Match: "+before)
+	if refused.status != 503 || !strings.Contains(refused.body, "fingerprint-unknown") || refused.header.Get("Retry-After") == "" {
+		t.Errorf("%d %s", refused.status, refused.body)
+	}
+	if other := w.ask(t, "GET", "/d/e/log", ""); other.status != 200 {
+		t.Errorf("the file itself: %d", other.status)
+	}
+	stop()
+	waitFor(t, func() bool { return w.ask(t, "HEAD", "/d/", "").header.Get("ETag") != "" })
+}
+
+// keepWriting writes to a file again and again until stop is called.
+func keepWriting(t *testing.T, name string) (stop func()) {
+	t.Helper()
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer f.Close()
+		for i := 0; ; i++ {
+			_, _ = f.WriteAt(fmt.Append(nil, i), 0)
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}()
+	stop = sync.OnceFunc(func() { close(done); <-ended })
+	t.Cleanup(stop)
+	return stop
+}
+
+// TestRootThatIsGone is a refusal, and no empty tree.
+func TestRootThatIsGone(t *testing.T) {
+	t.Parallel()
+	outer := t.TempDir()
+	w := &world{root: filepath.Join(outer, "root")}
+	w.file(t, "a", "x")
+	w = newWorldOf(t, w.root, tree.Options{})
+	cursor := w.changes(t, "").Cursor
+	if err := os.Rename(w.root, filepath.Join(outer, "elsewhere")); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/", "/.freshet/v1/tree/", "/.freshet/v1/tree/?depth=infinity", "/.freshet/v1/changes?since=" + cursor} {
+		if a := w.ask(t, "GET", path, "", asJSON); a.status != 503 || !strings.Contains(a.body, ":root-gone") {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+	if a := w.ask(t, "POST", "/.freshet/v1/tree", `{"have":{"":null}}`, jsonBody); a.status != 503 {
+		t.Errorf("a question: %d %s", a.status, a.body)
 	}
 }

@@ -65,6 +65,7 @@ type Server struct {
 	close       context.CancelFunc
 
 	links     *lru.Cache[hashing.Digest, []string] // names of the links in a folder, by its fingerprint
+	restless  *lru.Cache[tree.Path, time.Time]     // until when no listing of a folder waits for a state
 	coldUntil atomic.Int64                         // Unix nanoseconds until which no listing waits for a state
 
 	cacheRules []cacheRule
@@ -76,15 +77,16 @@ type Server struct {
 // New returns a Server. It panics if a Glob of c.Cache is malformed.
 func New(c Config) *Server {
 	s := &Server{
-		config:  c,
-		tree:    c.Tree,
-		log:     c.Log,
-		limits:  c.Limits.withDefaults(),
-		hosts:   newHostList(c.Hosts),
-		origins: http.NewCrossOriginProtection(),
-		started: newProcessID(),
-		listed:  semaphore.NewWeighted(listedEntriesMax),
-		links:   newLinksCache(),
+		config:   c,
+		tree:     c.Tree,
+		log:      c.Log,
+		limits:   c.Limits.withDefaults(),
+		hosts:    newHostList(c.Hosts),
+		origins:  http.NewCrossOriginProtection(),
+		started:  newProcessID(),
+		listed:   semaphore.NewWeighted(listedEntriesMax),
+		links:    newMemory[hashing.Digest, []string](linksStatesMax),
+		restless: newMemory[tree.Path, time.Time](restlessMax),
 
 		heartbeat: heartbeatTime,
 		descents:  semaphore.NewWeighted(descentsMax),

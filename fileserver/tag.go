@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -18,7 +19,8 @@ import (
 
 const (
 	listingWaitMax  = 2 * time.Second // that a listing waits for a state of its folder, before it is made from the disk
-	listingWaitRest = time.Second     // after such a wait was in vain, in which no listing waits
+	listingWaitRest = time.Second     // after such a wait was in vain, in which no listing of the same folder waits
+	restlessMax     = 1024            // folders of which that is remembered
 	linksStatesMax  = 1024            // states of folders of which it is remembered which links are in them
 	linksPerState   = 64              // links in one of them; the links of other folders are looked for each time
 )
@@ -71,7 +73,9 @@ func (l *listing) all() []tree.Entry {
 // lookAt finds the state of the folder and the tag of l. A 304 costs no look at any entry, but for links: what they lead to
 // is no part of the folder's state, and is shown.
 func (s *Server) lookAt(ctx context.Context, l *listing) (err error) {
-	l.folder = s.stateAt(ctx, l.path)
+	if l.folder, err = s.stateAt(ctx, l.path); err != nil {
+		return err
+	}
 	if l.folder == nil {
 		l.entries, err = s.tree.List(ctx, l.path)
 		return err
@@ -86,22 +90,29 @@ func (s *Server) lookAt(ctx context.Context, l *listing) (err error) {
 }
 
 // stateAt returns the state of the folder at p, nil if there is none to be had soon. Whatever is in the way of it, a look at
-// the disk gives an answer or says why there is none.
-func (s *Server) stateAt(ctx context.Context, p tree.Path) *tree.Folder {
-	if time.Now().UnixNano() < s.coldUntil.Load() {
-		return nil
+// the disk gives an answer or says why there is none; but for a root that is gone, since its old folder may be open still.
+func (s *Server) stateAt(ctx context.Context, p tree.Path) (*tree.Folder, error) {
+	began := time.Now()
+	if until, ok := s.restless.Get(p); began.UnixNano() < s.coldUntil.Load() || ok && began.Before(until) {
+		return nil, nil
 	}
 	short, cancel := context.WithTimeout(ctx, listingWaitMax)
 	defer cancel()
 	f, _, err := s.tree.Folder(short, p)
-	switch {
-	case err != nil && short.Err() != nil && ctx.Err() == nil:
-		s.coldUntil.Store(time.Now().Add(listingWaitRest).UnixNano())
-		return nil
-	case err != nil || f.Subtree.IsZero():
-		return nil
+	if err == nil && !f.Subtree.IsZero() {
+		return f, nil
 	}
-	return f
+	var warming *tree.WarmingError
+	switch now := time.Now(); {
+	case ctx.Err() != nil:
+	case errors.Is(err, tree.ErrRootGone):
+		return nil, err
+	case errors.As(err, &warming):
+		s.coldUntil.Store(now.Add(listingWaitRest).UnixNano())
+	case now.Sub(began) > listingWaitMax/2:
+		s.restless.Add(p, now.Add(listingWaitRest))
+	}
+	return nil, nil
 }
 
 // linksIn returns the names of the links in a folder, in order. The fingerprint names a folder's children and their kinds, so
@@ -121,8 +132,9 @@ func (s *Server) linksIn(f *tree.Folder) (names []string) {
 	return names
 }
 
-func newLinksCache() *lru.Cache[hashing.Digest, []string] {
-	c, err := lru.New[hashing.Digest, []string](linksStatesMax)
+// newMemory returns a cache of at most so many values.
+func newMemory[K comparable, V any](valuesMax int) *lru.Cache[K, V] {
+	c, err := lru.New[K, V](valuesMax)
 	if err != nil {
 		panic(err) // of a size that is not positive
 	}
