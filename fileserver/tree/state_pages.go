@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"io"
 	"os"
+	"slices"
 )
 
 // The file format of bbolt, version 2. Numbers are in the byte order of the machine.
@@ -38,6 +39,9 @@ type pageCheck struct {
 	end      uint64 // number of pages
 	seen     []bool // by page: it is in use or free
 	older    bool   // one meta page is damaged, maybe the younger one
+
+	scratch  []byte        // the last page that was read
+	elements []pageElement // of a leaf
 }
 
 // checkPages returns errStateDamaged for a file in which a page is not what bbolt would have written in its place, is in use
@@ -111,12 +115,14 @@ func (c *pageCheck) meta() (root, freelist uint64, err error) {
 	return root, freelist, nil
 }
 
-// page reads a page, with its overflow, that is of one of the kinds, and takes note that it is in use.
+// page reads a page, with its overflow, that is of one of the kinds, and takes note that it is in use. The next call overwrites
+// it.
 func (c *pageCheck) page(id uint64, kinds uint16) ([]byte, error) {
 	if id >= c.end {
 		return nil, fmt.Errorf("page %d of %d", id, c.end)
 	}
-	head := make([]byte, c.pageSize)
+	c.scratch = slices.Grow(c.scratch[:0], int(c.pageSize))
+	head := c.scratch[:c.pageSize]
 	if _, err := c.file.ReadAt(head, int64(id*c.pageSize)); err != nil {
 		return nil, fmt.Errorf("page %d: %w", id, err)
 	}
@@ -137,7 +143,8 @@ func (c *pageCheck) page(id uint64, kinds uint16) ([]byte, error) {
 	if overflow == 0 {
 		return head, nil
 	}
-	whole := make([]byte, (overflow+1)*c.pageSize)
+	c.scratch = slices.Grow(c.scratch[:0], int((overflow+1)*c.pageSize))
+	whole := c.scratch[:(overflow+1)*c.pageSize]
 	_, err := c.file.ReadAt(whole, int64(id*c.pageSize))
 	return whole, err
 }
@@ -180,14 +187,18 @@ func (c *pageCheck) tree(id uint64, low, high []byte) error {
 	if err != nil {
 		return err
 	}
-	elements, err := elementsOf(page)
-	if err == nil {
+	leaf, elements := order.Uint16(page[8:]) == pageLeaf, c.elements[:0]
+	if !leaf {
+		page, elements = bytes.Clone(page), nil // of use until all below is checked
+	}
+	if elements, err = elementsOf(page, elements); err == nil {
 		err = inOrder(elements, low, high)
 	}
 	if err != nil {
 		return fmt.Errorf("page %d: %w", id, err)
 	}
-	if order.Uint16(page[8:]) == pageLeaf {
+	if leaf {
+		c.elements = elements
 		return c.buckets(elements)
 	}
 	if len(elements) == 0 {
@@ -207,10 +218,13 @@ func (c *pageCheck) tree(id uint64, low, high []byte) error {
 
 // buckets checks the buckets among the elements of a leaf.
 func (c *pageCheck) buckets(elements []pageElement) error {
+	var buckets []pageElement
 	for _, e := range elements {
-		if !e.bucket {
-			continue
+		if e.bucket { // of use after the next page was read
+			buckets = append(buckets, pageElement{key: bytes.Clone(e.key), value: bytes.Clone(e.value)})
 		}
+	}
+	for _, e := range buckets {
 		if len(e.value) < bucketHeadBytes {
 			return fmt.Errorf("bucket %q is %d bytes long", e.key, len(e.value))
 		}
@@ -224,7 +238,7 @@ func (c *pageCheck) buckets(elements []pageElement) error {
 		if len(page) < pageHeadBytes || order.Uint16(page[8:]) != pageLeaf {
 			return fmt.Errorf("bucket %q holds no page", e.key)
 		}
-		inner, err := elementsOf(page)
+		inner, err := elementsOf(page, nil)
 		if err == nil {
 			err = inOrder(inner, nil, nil)
 		}
@@ -245,15 +259,16 @@ type pageElement struct {
 }
 
 // elementsOf reads the elements of a page. Their bytes follow each other without a hole, so that no count and no length can
-// be wrong alone.
-func elementsOf(page []byte) ([]pageElement, error) {
+// be wrong alone. They take the place of those that are given.
+func elementsOf(page []byte, elements []pageElement) ([]pageElement, error) {
 	count, leaf := int(order.Uint16(page[10:])), order.Uint16(page[8:]) == pageLeaf
 	at := pageHeadBytes + count*pageElementBytes
 	if at > len(page) {
 		return nil, fmt.Errorf("%d elements in %d bytes", count, len(page))
 	}
-	elements := make([]pageElement, count)
+	elements = slices.Grow(elements[:0], count)[:count]
 	for i := range elements {
+		elements[i] = pageElement{}
 		start := pageHeadBytes + i*pageElementBytes
 		head := page[start:]
 		pos, ksize, vsize := order.Uint32(head), order.Uint32(head[4:]), uint32(0)
