@@ -17,7 +17,9 @@ const (
 	exitUsage       = 2
 	exitNotFound    = 3
 	exitRefused     = 4  // the server wants to know who asks, or allows nobody
+	exitPartly      = 5  // some of it could not be done
 	exitUnreachable = 6  // there is no server, or no answer
+	exitMismatch    = 7  // bytes are not what they are said to be
 	exitConflict    = 12 // what is there is not what was expected
 	exitInterrupted = 130
 )

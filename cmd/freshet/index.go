@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	indexPollTime     = 25 * time.Millisecond  // between two looks at how far the index is
-	indexPatience     = time.Second            // after which a person is told that it takes longer
-	indexProgressTime = 200 * time.Millisecond // between two of those lines
-	eraseLine         = "\r\x1b[2K"
+	indexPollTime    = 25 * time.Millisecond  // between two looks at how far the index is
+	progressPatience = time.Second            // after which a person is told that something takes longer
+	progressTime     = 200 * time.Millisecond // between two of those lines
+	eraseLine        = "\r\x1b[2K"
 )
 
 // An indexing tells how the first look at a tree goes: to a person by a line below the banner, which is drawn anew while it
@@ -40,25 +40,18 @@ func (x *indexing) tell(ctx context.Context) {
 	}
 	poll := time.NewTicker(indexPollTime)
 	defer poll.Stop()
-	var drawn time.Time
+	shown := progress{out: x.out, person: x.person, began: x.began, above: lastLine}
+	defer shown.erase()
 	for {
 		s := x.tree.Stats()
-		switch {
-		case !s.Warming:
-			x.ready(&s, time.Since(x.began), !drawn.IsZero())
+		if !s.Warming {
+			shown.erase()
+			x.ready(&s, time.Since(x.began), shown.ever)
 			return
-		case x.person && time.Since(x.began) > indexPatience && time.Since(drawn) > indexProgressTime:
-			if drawn.IsZero() {
-				fmt.Fprintln(x.out, lastLine)
-			}
-			drawn = time.Now()
-			fmt.Fprintf(x.out, eraseLine+"  %-17s %s files looked at so far", "Index", grouped(s.FilesLooked))
 		}
+		shown.draw("  %-17s %s files looked at so far", "Index", grouped(s.FilesLooked))
 		select {
 		case <-ctx.Done():
-			if !drawn.IsZero() {
-				fmt.Fprint(x.out, eraseLine)
-			}
 			return
 		case <-poll.C:
 		}
@@ -75,9 +68,6 @@ func (x *indexing) ready(s *tree.Stats, took time.Duration, drawn bool) {
 				"unwatched_folders", s.UnwatchedFolders, "watch_all_with", s.WatchRemedy)
 		}
 		return
-	}
-	if drawn {
-		fmt.Fprint(x.out, eraseLine)
 	}
 	for _, l := range indexLines(s, took) {
 		line(x.out, l[0], l[1])
@@ -106,6 +96,42 @@ func indexLines(s *tree.Stats, took time.Duration) (lines [][2]string) {
 		lines = append(lines, [2]string{"To watch them all", s.WatchRemedy})
 	}
 	return lines
+}
+
+// A progress is a line on a terminal that is drawn anew while something takes long.
+type progress struct {
+	out    io.Writer
+	person bool // out is a terminal
+	began  time.Time
+	above  string // a line to print before the first
+
+	ever  bool // something was drawn
+	there bool // the line stands there
+	drawn time.Time
+}
+
+func newProgress(out io.Writer) *progress {
+	return &progress{out: out, person: isTerminal(out), began: time.Now()}
+}
+
+// draw shows a line, unless it is too soon.
+func (p *progress) draw(format string, args ...any) {
+	if !p.person || time.Since(p.began) < progressPatience || time.Since(p.drawn) < progressTime {
+		return
+	}
+	if !p.ever && p.above != "" {
+		fmt.Fprintln(p.out, p.above)
+	}
+	p.ever, p.there, p.drawn = true, true, time.Now()
+	fmt.Fprintf(p.out, eraseLine+format, args...)
+}
+
+// erase takes the line away.
+func (p *progress) erase() {
+	if p.there {
+		fmt.Fprint(p.out, eraseLine)
+	}
+	p.there = false
 }
 
 // files says how many there are.

@@ -65,8 +65,8 @@ func newRoot() *cobra.Command {
 		Version:           readBuild().Version,
 	}
 	addFlags(root.Flags())
-	root.AddCommand(newServe(), newVersions(), newRestore(), newTrash(), newHash(), newDoctor(), newVersion(),
-		newCompletion(), newConfigHelp())
+	root.AddCommand(newServe(), newStatus(), newVerify(), newVersions(), newRestore(), newTrash(), newHash(), newDoctor(),
+		newVersion(), newCompletion(), newConfigHelp())
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(flagFault)
 	root.SetHelpTemplate(helpTemplate)
