@@ -11,6 +11,9 @@
 //     off before its announced length.
 //   - Every change is guarded by the request's preconditions (RFC 9110 section 13), asked once on arrival, so that a body
 //     that will be refused is not sent, and decisively under the path's lock.
+//   - A folder's strong ETag names all that its listing is made of: the state of what is in it and below, and how that is
+//     shown. While there is no such state to be named the folder has no tag. What is told of folders and changes includes
+//     every local write that had finished before the request came.
 //   - User bytes cannot run as a page of this server, on any status: see mediatype.go.
 //   - A slow or silent client holds a connection for a bounded time, no lock, and little memory: see [Limits].
 //

@@ -82,7 +82,8 @@ func fill(t *testing.T, root string, leave int64) {
 		t.Fatal(err)
 	}
 	ballast := make([]byte, int64(st.Bavail)*st.Bsize-leave)
-	if err := os.WriteFile(filepath.Join(root, "ballast"), ballast, 0o600); err != nil {
+	err := os.WriteFile(filepath.Join(root, "ballast"), ballast, 0o600)
+	if full := leave == 0 && errors.Is(err, unix.ENOSPC); err != nil && !full { // the server writes too
 		t.Fatal(err)
 	}
 }
@@ -241,6 +242,41 @@ func TestVersionsGiveWay(t *testing.T) {
 	}
 }
 
+// TestReadOnlyMountOverHTTP has a folder that is mounted for reading only: nothing in it changes, all of it is served, and
+// what comes of each change is said in the same words.
+func TestReadOnlyMountOverHTTP(t *testing.T) {
+	if !inOwnMounts(t) {
+		return
+	}
+	root := smallDisk(t)
+	w := newWorldOf(t, root, tree.Options{Write: true})
+	w.file(t, "d/old", "old bytes")
+	d := filepath.Join(root, "d")
+	if err := unix.Mount(d, d, "", unix.MS_BIND, ""); err != nil {
+		t.Fatalf("mount: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(d, unix.MNT_DETACH) })
+	if err := unix.Mount("", d, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatalf("remount: %v", err)
+	}
+	for what, a := range map[string]answer{
+		"create":      w.ask(t, "PUT", "/d/new", "x"),
+		"replace":     w.ask(t, "PUT", "/d/old", "other"),
+		"conditional": w.ask(t, "PUT", "/d/old", "other", "If-Match: "+tagOf("old bytes")),
+		"form":        w.ask(t, "POST", "/d/", form("file/n", "x"), formType),
+		"mkcol":       w.ask(t, "MKCOL", "/d/n", ""),
+		"copy_into":   w.ask(t, "COPY", "/old", "", "Destination: /d/n"),
+		"move_within": w.ask(t, "MOVE", "/d/old", "", "Destination: /d/n"),
+		"delete":      w.ask(t, "DELETE", "/d/old", ""),
+	} {
+		expectProblem(t, what, a, 403, "read-only-disk")
+	}
+	w.checkIntact(t)
+	if a := w.ask(t, "GET", "/d/old", ""); a.status != 200 || a.body != "old bytes" {
+		t.Errorf("%d %q", a.status, a.body)
+	}
+}
+
 // eachChangeOverHTTP tries every way to change a root that has the file "old" and the folder "d".
 func (w *world) eachChangeOverHTTP(t *testing.T) map[string]answer {
 	t.Helper()
@@ -257,29 +293,6 @@ func (w *world) eachChangeOverHTTP(t *testing.T) map[string]answer {
 		"delete":      w.ask(t, "DELETE", "/old", ""),
 		"delete_all":  w.ask(t, "DELETE", "/d/", ""),
 	}
-}
-
-func TestReadOnlyDiskOverHTTP(t *testing.T) {
-	if !inOwnMounts(t) {
-		return
-	}
-	root := smallDisk(t)
-	w := newWorldOf(t, root, tree.Options{Write: true})
-	w.file(t, "d/in.txt", "inner")
-	if err := unix.Mount("", root, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
-		t.Fatalf("remount: %v", err)
-	}
-	for what, a := range w.eachChangeOverHTTP(t) {
-		expectProblem(t, what, a, 403, "read-only-disk")
-	}
-	w.checkIntact(t)
-	if err := unix.Mount("", root, "", unix.MS_REMOUNT, ""); err != nil {
-		t.Fatal(err)
-	}
-	if a := w.ask(t, "PUT", "/old", "old bytes", "If-Match: "+tagOf("old bytes")); a.status != 204 {
-		t.Errorf("once the disk can be written: %d %s", a.status, a.body)
-	}
-	w.checkIntact(t)
 }
 
 // TestRootRemovedOverHTTP removes the served folder, and makes another one in its place.
