@@ -129,6 +129,28 @@ func TestSlowReadersAreCutOff(t *testing.T) {
 	heard.Wait()
 }
 
+// A stream whose client takes nothing keeps no server from stopping.
+func TestStuckStreamsEndWithTheServer(t *testing.T) {
+	t.Parallel()
+	var began time.Time
+	outer := t // what it opens is closed after the server has stopped
+	t.Run("server", func(t *testing.T) {
+		root, addr := serveTree(t, func(*Server) {})
+		openStream(outer, addr)
+		for i := range 200 {
+			name := fmt.Sprintf("%s%d", strings.Repeat("n", 240), i)
+			if err := os.WriteFile(filepath.Join(root, name), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(200 * time.Millisecond) // until the buffers between the two are full
+		began = time.Now()
+	})
+	if took := time.Since(began); took > ShutdownTimeMax/2 {
+		t.Errorf("the server took %v to stop", took)
+	}
+}
+
 func TestSubscribersMax(t *testing.T) {
 	t.Parallel()
 	var server *Server
