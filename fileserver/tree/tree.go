@@ -34,6 +34,7 @@ type Tree struct {
 	keeper      *keeper
 	state       *state
 	journal     *journal
+	resumed     Cursor // where the feed ended when it was opened
 	filesystems filesystems
 	asked       atomic.Uint64 // questions that requests have asked
 	yielded     atomic.Uint64 // asked, when work in the background last let them go first
@@ -245,7 +246,9 @@ type Stats struct {
 	WatchedFolders     int
 	UnwatchedFolders   int    // beyond the kernel's watch limit
 	WatchRemedy        string // the command that lets the kernel watch all folders; "" if it refuses none
+	UnseenFolders      int // in which no event tells of changes: these, and those on filesystems that others change too
 	WatchOverflows     uint64
+	FeedEvents         uint64
 	IndexRecords       int   // digests of files that were asked for lately
 	Files              int64 // in the whole tree, links included; 0 until it was looked at once
 	Bytes              int64 // of the regular files among them
@@ -280,7 +283,9 @@ func (t *Tree) Stats() Stats {
 		WatchedFolders:     w.Folders,
 		UnwatchedFolders:   w.Unwatched,
 		WatchRemedy:        w.Remedy(),
+		UnseenFolders:      w.Unseen,
 		WatchOverflows:     w.Overflows,
+		FeedEvents:         t.journal.stats().Events,
 		IndexRecords:       t.hasher.index.Len(),
 		Warming:            !t.refresher.isWarm(),
 		FilesLooked:        t.refresher.done.Load(),
