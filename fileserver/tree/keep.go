@@ -30,6 +30,8 @@ const (
 var (
 	foldersBucket = []byte("folders 1")
 	blocksBucket  = []byte("blocks 1")
+	reachedBucket = []byte("reached 1")
+	reachedKey    = []byte("cursor")
 	errCacheBytes = errors.New("cache: bytes that nobody wrote")
 )
 
@@ -41,17 +43,20 @@ var (
 // comes last 2; the value of the last tells how many children there are.
 type keeper struct {
 	where string // "": nothing is kept
+	every time.Duration
 	log   *slog.Logger
 
 	mu     sync.Mutex
 	db     *bbolt.DB                 // guarded by mu; nil: nothing is kept
+	upTo   Cursor                    // guarded by mu; everything up to this place of the feed is in the cache
+	behind bool                      // guarded by mu; something was not written, so that upTo stays as it is
 	blocks map[string]hashing.Record // guarded by mu; by path; block hashes that are to be written
 	bytes  int                       // guarded by mu; of blocks
 }
 
 // newKeeper returns a keeper that has nothing until it is opened.
 func newKeeper(folder string, log *slog.Logger) *keeper {
-	k := &keeper{log: log, blocks: map[string]hashing.Record{}}
+	k := &keeper{every: keepInterval, log: log, blocks: map[string]hashing.Record{}}
 	if folder != "" {
 		k.where = filepath.Join(folder, keepFile)
 	}
@@ -90,10 +95,11 @@ func openCache(name string) (db *bbolt.DB, err error) {
 		if db, err = bbolt.Open(name, 0o600, &bbolt.Options{Timeout: keepOpenTime, FreelistType: bbolt.FreelistMapType}); err != nil {
 			return err
 		}
-		return db.Update(func(tx *bbolt.Tx) error {
-			_, err := tx.CreateBucketIfNotExists(foldersBucket)
-			if err == nil {
-				_, err = tx.CreateBucketIfNotExists(blocksBucket)
+		return db.Update(func(tx *bbolt.Tx) (err error) {
+			for _, name := range [][]byte{foldersBucket, blocksBucket, reachedBucket} {
+				if _, err = tx.CreateBucketIfNotExists(name); err != nil {
+					break
+				}
 			}
 			return err
 		})
@@ -264,8 +270,52 @@ type folderKeep struct {
 	write  []bool  // which of them are new
 }
 
-// save writes folders in one transaction, and forgets those that are gone, with all below them.
-func (k *keeper) save(folders []folderKeep, gone []string) bool {
+// reached returns the place of the feed up to which everything is in the cache; zero if that is not known.
+func (k *keeper) reached() (c Cursor) {
+	k.view(func(tx *bbolt.Tx) error {
+		if text, ok := unsealed(reachedKey, tx.Bucket(reachedBucket).Get(reachedKey)); ok {
+			c, _ = ParseCursor(string(text))
+		}
+		return nil
+	})
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.upTo = c
+	return c
+}
+
+// lacks reports whether the cache does not say yet that it knows everything up to a place, and may.
+func (k *keeper) lacks(upTo Cursor) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.db != nil && !k.behind && !upTo.IsZero() && k.upTo != upTo
+}
+
+// fallBehind says that what was to be saved was not.
+func (k *keeper) fallBehind() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.behind = true
+}
+
+// save writes folders in one transaction, and forgets those that are gone, with all below them. With it everything that the
+// feed tells up to a place is in the cache; the zero Cursor leaves that as it is.
+func (k *keeper) save(folders []folderKeep, gone []string, upTo Cursor) bool {
+	reached := k.lacks(upTo)
+	saved := k.write(folders, gone, func(tx *bbolt.Tx) error {
+		if !reached {
+			return nil
+		}
+		return tx.Bucket(reachedBucket).Put(reachedKey, sealed(reachedKey, []byte(upTo.String())))
+	})
+	if k.mu.Lock(); saved && reached {
+		k.upTo = upTo
+	}
+	k.mu.Unlock()
+	return saved
+}
+
+func (k *keeper) write(folders []folderKeep, gone []string, last func(tx *bbolt.Tx) error) bool {
 	blocks := k.takeBlocks()
 	return k.update(func(tx *bbolt.Tx) error {
 		all := tx.Bucket(foldersBucket)
@@ -291,7 +341,7 @@ func (k *keeper) save(folders []folderKeep, gone []string) bool {
 				return err
 			}
 		}
-		return nil
+		return last(tx)
 	})
 }
 
@@ -357,7 +407,7 @@ func (k *keeper) sweep(exists func(rel string) bool) {
 		return nil
 	})
 	if len(old) > 0 {
-		k.save(nil, old)
+		k.save(nil, old, Cursor{})
 	}
 }
 

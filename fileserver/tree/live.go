@@ -43,8 +43,10 @@ func (t *Tree) openFeed(folder string) (err error) {
 	}
 	if t.journal, err = openJournal(t.state, t.o.Log); err != nil {
 		_ = t.state.close()
+		return err
 	}
-	return err
+	t.resumed = t.journal.end()
+	return nil
 }
 
 // closeLive writes down what is not on disk yet.

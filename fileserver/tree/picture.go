@@ -24,6 +24,7 @@ type picture struct {
 	passes   int                        // guarded by mu; looks at the disk under way
 	touched  map[ownName]uint64         // guarded by mu; own changes while passes are under way -> changes then
 	unsaved  map[*node]struct{}         // guarded by mu; what the cache on disk does not have yet
+	ahead    uint64                     // guarded by mu; changes that the feed was told of before the picture has them
 	departed []string                   // guarded by mu; paths of folders that the cache must forget, with all below
 	hashers  *hashing.FolderHasher      // guarded by mu for writing
 	gone     map[hashing.Inode]farewell // guarded by mu; what left its name a moment ago

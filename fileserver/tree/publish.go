@@ -83,6 +83,7 @@ func (p *picture) own(folder string, id hashing.Inode, e edit, kind Kind) (Curso
 func (p *picture) announce(folder Path, e edit, kind Kind) Cursor {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.ahead++
 	at := ground{rel: folder}
 	path := at.below(e.name)
 	if e.item == nil {

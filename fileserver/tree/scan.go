@@ -69,13 +69,14 @@ type scanTask struct {
 	rel     Path
 	n       *node
 	covered bool // an event of a folder above tells all
+	anew    bool // what was known is not of this folder
 	depth   int
 }
 
 // run looks at the folder at rel, which is n, and at all below it. The counts of n are set; it is the caller's.
 func (s *scan) run(rel Path, n *node, covered bool) error {
 	s.more = sync.NewCond(&s.mu)
-	s.tasks = []scanTask{{rel, n, covered, scanDepthMax}}
+	s.tasks = []scanTask{{rel: rel, n: n, covered: covered, depth: scanDepthMax}}
 	var all sync.WaitGroup
 	for range scannersMax {
 		all.Go(s.work)
@@ -178,6 +179,7 @@ func (s *scan) folder(g *glancer, task scanTask) (below []scanTask, unknown []Pa
 		return nil, nil, nil
 	}
 	was := s.before(task.rel, task.n)
+	was.known = was.known && !task.anew
 	look := &scanLook{scan: s, glancer: g, d: d, at: at, n: task.n, was: &was}
 	if err := look.names(); err != nil {
 		return nil, nil, err
@@ -186,19 +188,21 @@ func (s *scan) folder(g *glancer, task scanTask) (below []scanTask, unknown []Pa
 	if s.keep != nil {
 		s.keep(task.rel, task.n)
 	}
-	return task.n.tasksBelow(task, covered), look.unknown, nil
+	return task.n.tasksBelow(task, &was, covered), look.unknown, nil
 }
 
-// tasksBelow makes the nodes of the folders in n.
-func (n *node) tasksBelow(task scanTask, covered bool) (tasks []scanTask) {
+// tasksBelow makes the nodes of the folders in n. Where nobody was told of a folder, what the cache may still have of an earlier
+// one says nothing.
+func (n *node) tasksBelow(task scanTask, was *baseline, covered bool) (tasks []scanTask) {
 	for i := range n.slots {
 		c := n.slots[i].items
 		for i := range c.len() {
 			if c.kind(i) != KindFolder {
 				continue
 			}
-			name := string(c.name(i))
-			sub := &node{parent: n, name: name}
+			it := c.item(i)
+			name := it.name
+			sub := &node{parent: n, name: name, id: it.folderID(n.id.Dev)}
 			if n.subs == nil {
 				n.subs = map[string]*node{}
 			}
