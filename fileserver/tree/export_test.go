@@ -70,6 +70,9 @@ func (t *Tree) Saved() bool {
 	return t.picture.root != nil && len(t.picture.unsaved) == 0 && len(t.keeper.blocks) == 0 && t.keeper.upTo == t.journal.end()
 }
 
+// FeedWritten reports whether all that the feed tells is on disk.
+func (t *Tree) FeedWritten() bool { return t.journal.isDurable(t.journal.end().Seq) }
+
 // LargeFlightsMax bounds the large files that are hashed or wait for it.
 const LargeFlightsMax = largeFlightsMax
 

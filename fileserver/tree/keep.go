@@ -70,8 +70,8 @@ func (k *keeper) open() {
 	}
 	name, log := k.where, k.log
 	db, err := openCache(name)
-	if err != nil && !errors.Is(err, bbolt.ErrTimeout) && !errors.Is(err, os.ErrPermission) {
-		log.Warn("the cache of digests cannot be used and is begun anew", "file", name, "error", err)
+	if errors.Is(err, errCacheBytes) {
+		log.Warn("the cache of digests is damaged and is begun anew", "file", name, "error", err)
 		_ = os.Remove(name)
 		db, err = openCache(name)
 	}
@@ -84,13 +84,14 @@ func (k *keeper) open() {
 	k.db = db
 }
 
+// openCache opens the cache, or makes a new one. Its pages are checked first: bbolt follows damaged ones in circles, or takes
+// as much memory as they say, which no panic ends.
 func openCache(name string) (db *bbolt.DB, err error) {
-	defer func() {
-		if err != nil && db != nil {
-			_ = closeCache(db)
-			db = nil
-		}
-	}()
+	if _, err := checkStateFile(name); errors.Is(err, errStateDamaged) {
+		return nil, fmt.Errorf("%w: %w", errCacheBytes, err)
+	} else if err != nil {
+		return nil, err
+	}
 	err = guarded(func() (err error) {
 		if db, err = bbolt.Open(name, 0o600, &bbolt.Options{Timeout: keepOpenTime, FreelistType: bbolt.FreelistMapType}); err != nil {
 			return err
@@ -104,6 +105,10 @@ func openCache(name string) (db *bbolt.DB, err error) {
 			return err
 		})
 	})
+	if err != nil && db != nil {
+		_ = closeCache(db)
+		db = nil
+	}
 	return db, err
 }
 
