@@ -28,9 +28,9 @@ const (
 )
 
 var (
-	foldersBucket = []byte("folders 1")
-	blocksBucket  = []byte("blocks 1")
-	reachedBucket = []byte("reached 1")
+	foldersBucket = []byte("folders 2")
+	blocksBucket  = []byte("blocks 2")
+	reachedBucket = []byte("reached 2")
 	reachedKey    = []byte("cursor")
 	errCacheBytes = errors.New("cache: bytes that nobody wrote")
 )
@@ -154,8 +154,8 @@ func (k *keeper) update(fn func(tx *bbolt.Tx) error) bool {
 	return err == nil
 }
 
-// giveUp ends the use of a cache that failed. A damaged one is removed, so that the next start begins anew. It is not closed:
-// after a panic its locks may be held for ever.
+// giveUp ends the use of a cache that failed. A damaged one is removed, so that the next start begins anew; it is not closed,
+// since after a panic its locks may be held for ever.
 func (k *keeper) giveUp(db *bbolt.DB, why error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -166,7 +166,9 @@ func (k *keeper) giveUp(db *bbolt.DB, why error) {
 	k.log.Warn("the cache of digests failed and is not used until the next start", "file", db.Path(), "error", why)
 	if errors.Is(why, errCacheBytes) {
 		_ = os.Remove(db.Path())
+		return
 	}
+	_ = closeCache(db)
 }
 
 func (k *keeper) close() error {
@@ -180,9 +182,9 @@ func (k *keeper) close() error {
 	return closeCache(db)
 }
 
-// sealed puts a checksum before a value.
+// sealed puts a checksum of a value and its key before the value.
 func sealed(key, value []byte) []byte {
-	sum := hashing.Sum(append(slices.Clone(key), value...))
+	sum := sealOf(key, value)
 	return append(sum[:], value...)
 }
 
@@ -191,8 +193,17 @@ func unsealed(key, value []byte) ([]byte, bool) {
 	if len(value) < hashing.DigestBytes {
 		return nil, false
 	}
-	sum := hashing.Sum(append(slices.Clone(key), value[hashing.DigestBytes:]...))
-	return value[hashing.DigestBytes:], bytes.Equal(sum[:], value[:hashing.DigestBytes])
+	value, seal := value[hashing.DigestBytes:], hashing.Digest(value[:hashing.DigestBytes])
+	return value, sealOf(key, value) == seal
+}
+
+// sealOf combines the digests of a key and a value, of which neither has to be copied.
+func sealOf(key, value []byte) hashing.Digest {
+	sum, of := hashing.Sum(value), hashing.Sum(key)
+	for i := range sum {
+		sum[i] ^= of[i]
+	}
+	return sum
 }
 
 // folderPrefix begins the keys of a folder.
