@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -211,7 +212,9 @@ func (n *node) tasksBelow(task scanTask, was *baseline, covered bool) (tasks []s
 			if !task.rel.IsRoot() {
 				rel = Path{task.rel.s + "/" + name}
 			}
-			tasks = append(tasks, scanTask{rel, sub, covered, task.depth - 1})
+			old, had := was.find(name)
+			anew := was.known && (!had || old.kind != KindFolder)
+			tasks = append(tasks, scanTask{rel: rel, n: sub, covered: covered, anew: anew, depth: task.depth - 1})
 		}
 	}
 	return tasks
@@ -304,7 +307,13 @@ func (l *scanLook) name(i int, c chunk, k int, known bool) {
 	if known || !g.list.regular(i) || err != nil || found.later == laterMoved {
 		found, err = l.tree.glance(g, l.d, l.at, name, old)
 	}
-	if err != nil || found.absent {
+	if err != nil {
+		if found, err = l.refused(name, err); err != nil {
+			l.n.blind = true
+			return
+		}
+	}
+	if found.absent {
 		return
 	}
 	it := &found.item
@@ -319,6 +328,23 @@ func (l *scanLook) name(i int, c chunk, k int, known bool) {
 	}
 	g.builder.add(it)
 	l.count(1)
+}
+
+// refused is for a file that is there and cannot be looked at: it has no digest. One that may not be read has an event when
+// that changes.
+func (l *scanLook) refused(name string, why error) (glance, error) {
+	m, err := l.d.stat(name)
+	if errors.Is(err, ErrNotExist) {
+		return glance{absent: true}, nil
+	}
+	if err == nil && !m.isRegular() {
+		err = why
+	}
+	found := glance{item: itemOf(m, name, l.at.dev)}
+	if !errors.Is(why, ErrPermission) {
+		found.later = laterMoved
+	}
+	return found, err
 }
 
 // reuse takes over the chunks of a folder in which nothing has changed.
@@ -368,8 +394,17 @@ func (s *scan) told(task scanTask, was *baseline, changed []edit) (covered bool)
 		s.tell([]Event{{Path: task.rel, Kind: KindFolder}})
 		return true
 	}
-	s.tell(eventsOf(task.rel, task.n, was, changed))
+	if !task.n.keeps(was) {
+		s.tell(eventsOf(task.rel, task.n, was, changed))
+	}
 	return false
+}
+
+// keeps reports whether a folder has the very chunks that were known of it: nothing has changed.
+func (n *node) keeps(was *baseline) bool {
+	return slices.EqualFunc(n.slots, was.chunks, func(s slot, c chunk) bool {
+		return len(s.items) > 0 && len(c) > 0 && &s.items[0] == &c[0]
+	})
 }
 
 // eventsOf compares a folder with what was known of it.
