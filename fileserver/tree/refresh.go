@@ -373,9 +373,7 @@ func (l *folderLook) newFolder(e *edit) bool {
 	if err := s.run(rel, sub, true); err != nil {
 		return false
 	}
-	if t.watch != nil && t.unseenItself(l.at.rel.s) {
-		t.watch.Suspect(rel.s) // no event has told of it
-	}
+	t.suspectNew(l.at.rel, rel, sub)
 	e.sub, e.from = sub, from
 	for _, p := range s.unknown {
 		t.pending.add(p.s, laterLarge)

@@ -256,12 +256,6 @@ func (t *Tree) unseen(roots []Path, watched bool) (look []string, hidden func(st
 	}
 }
 
-// unseenItself reports whether no event tells of changes in a folder that is known to the watcher.
-func (t *Tree) unseenItself(rel string) bool {
-	found, _ := t.watch.Unseen(rel, 1)
-	return len(found) > 0 && found[0] == rel
-}
-
 func (t *Tree) unseenBelow(rel string, watched bool) (folders []string, more bool) {
 	if watched {
 		return t.watch.Unseen(rel, unseenFoldersMax)

@@ -63,6 +63,7 @@ func (r *refresher) warmUp(ctx context.Context) error {
 	saver.flush()
 	_ = failpoint("looked")
 	files, unknown := root.files, root.unknown
+	t.suspectNew(Path{}, Path{}, root)
 	t.picture.plant(root)
 	for _, p := range s.unknown {
 		t.pending.add(p.s, laterLarge)
