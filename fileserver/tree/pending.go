@@ -69,6 +69,18 @@ func (q *pending) add(rel string, why laterWhy) {
 	}
 }
 
+// settling is how many files can be expected to have a digest soon.
+func (q *pending) settling() (n int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, f := range q.files {
+		if f.tries <= 1 {
+			n++
+		}
+	}
+	return n
+}
+
 // restless is how many files have not held still when they were last looked at: nobody waits for those.
 func (q *pending) restless() (n int64) {
 	q.mu.Lock()
@@ -158,10 +170,12 @@ func (q *pending) hash(ctx context.Context, rel string) {
 	f.taken = false
 	again := f.fresh
 	f.fresh = false
+	// What is gone, or may not be read, has an event when that changes.
+	over := err == nil && why == laterNot || errors.Is(err, ErrNotExist) || errors.Is(err, ErrPermission)
 	switch {
-	case err == nil && why == laterNot && again:
+	case over && again:
 		f.why, f.tries, f.due = laterLarge, 0, time.Time{}
-	case errors.Is(err, ErrNotExist), err == nil && why == laterNot, f.why == laterBusy && f.tries >= pendingBusyTries:
+	case over, f.why == laterBusy && f.tries >= pendingBusyTries:
 		delete(q.files, rel)
 	default:
 		f.tries++
@@ -185,6 +199,7 @@ func (t *Tree) digest(ctx context.Context, rel string) (laterWhy, error) {
 	}
 	pass := t.picture.begin()
 	defer pass.end()
+	_ = failpoint("digest-begun")
 	d, err := t.disk.folder(folder, false)
 	if err != nil {
 		return laterNot, err
@@ -196,9 +211,11 @@ func (t *Tree) digest(ctx context.Context, rel string) (laterWhy, error) {
 	}
 	it, why, err := t.digestIn(ctx, d, at, name)
 	if err != nil {
+		_ = failpoint("digest-failed")
 		return why, err
 	}
-	if again := pass.apply(n, []edit{{name: name, item: &it}}, false); len(again) > 0 {
+	_ = failpoint("digest-found")
+	if !pass.complete(n, &it) {
 		return laterMoved, nil
 	}
 	return why, nil
@@ -252,7 +269,7 @@ func (t *Tree) digestOf(ctx context.Context, h handle, m meta, state leaseState)
 		}
 		return rec, err
 	}
-	sum := t.o.Algorithm.NewHasher()
+	sum := &patientSum{tree: t, ctx: ctx, Hasher: t.o.Algorithm.NewHasher()}
 	if err := t.hasher.feed(sum, h, m.stamp.Size, false); err != nil {
 		return hashing.Record{}, err
 	}

@@ -222,6 +222,23 @@ func (s pass) apply(n *node, edits []edit, quiet bool) (again []string) {
 	return again
 }
 
+// complete gives a file the digest that a pass has found for it. It reports false if the picture has another state of the file
+// by now, which may be the later one.
+func (s pass) complete(n *node, it *item) bool {
+	p := s.picture
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old, had := n.item(it.name)
+	if !p.attached(n) || !had {
+		return true // what is there instead was looked at by itself
+	}
+	if p.touched[ownName{n, it.name}] > s.start || !old.same(it) {
+		return false
+	}
+	p.fold(n, []edit{{name: it.name, item: it}}, false)
+	return true
+}
+
 func (p *picture) noteOwn(n *node, name string) {
 	p.changes++
 	if p.passes > 0 {
@@ -268,7 +285,7 @@ func (p *picture) fold(n *node, edits []edit, quiet bool) Cursor {
 // replaceSub takes what was at a name out of the folders, and puts in what is there now.
 func (p *picture) replaceSub(n *node, e *edit, wasFolder bool) {
 	isFolder := e.item != nil && e.item.kind == KindFolder
-	if isFolder && !wasFolder && e.sub == nil {
+	if isFolder && e.sub == nil && (!wasFolder || n.subs[e.name].id.Ino != e.item.ino) {
 		e.sub = &node{id: hashing.Inode{Dev: n.id.Dev, Ino: e.item.ino}}
 	}
 	if wasFolder && (!isFolder || e.sub != nil) {

@@ -244,7 +244,7 @@ func (l *scanLook) names() error {
 			return l.ctx.Err()
 		}
 		c, k, known := l.seek(list.name(i))
-		if known {
+		if known && (l.tree.o.Only == "" || l.tree.pictures(l.at.rel, string(list.name(i)))) {
 			if m, err := list.stat(l.d, i); err == nil && c.unchanged(k, &m, l.at.dev) {
 				b.keep(c, k)
 				l.equal++
