@@ -31,6 +31,7 @@ func (t *Tree) ground(rel Path, d dir) (ground, meta, error) {
 // A glance is what one look at a name has found.
 type glance struct {
 	item   item
+	linked bool // it is a file with several names
 	absent bool
 	later  laterWhy // its digest is not known yet
 	blocks []uint64 // of a file that was hashed just now and has some
@@ -70,7 +71,9 @@ func (g *glancer) name(d dir, at ground, name string, old *item) (glance, error)
 	if err != nil {
 		return glance{}, err
 	}
-	return g.found(d, at, name, m, old)
+	found, err := g.found(d, at, name, m, old)
+	found.linked = m.linked
+	return found, err
 }
 
 // pictures reports whether a name in the folder at rel is one that is served.
