@@ -31,7 +31,8 @@ func (t *Tree) ground(rel Path, d dir) (ground, meta, error) {
 // A glance is what one look at a name has found.
 type glance struct {
 	item   item
-	linked bool // it is a file with several names
+	id     hashing.Inode // of a folder
+	linked bool          // it is a file with several names
 	absent bool
 	later  laterWhy // its digest is not known yet
 	blocks []uint64 // of a file that was hashed just now and has some
@@ -89,7 +90,7 @@ func (g *glancer) found(d dir, at ground, name string, m meta, old *item) (glanc
 	it := itemOf(m, name, at.dev)
 	switch {
 	case m.isFolder():
-		return glance{item: it}, nil
+		return glance{item: it, id: m.stamp.Inode()}, nil
 	case m.isLink():
 		text, err := d.readlink(name)
 		if err != nil {

@@ -133,10 +133,10 @@ func (p *picture) sub(n *node, name string) *node {
 	return n.subs[name]
 }
 
-// isFolder reports whether the folder called name in n is the one with an inode number.
-func (p *picture) isFolder(n *node, name string, ino uint64) bool {
+// isFolder reports whether the folder called name in n is a certain one.
+func (p *picture) isFolder(n *node, name string, id hashing.Inode) bool {
 	sub := p.sub(n, name)
-	return sub != nil && sub.id.Ino == ino
+	return sub != nil && sub.id == id
 }
 
 // distrust forgets the digest of the file at rel, and reports whether there was one.

@@ -420,7 +420,7 @@ func (l *folderLook) name(name string) {
 		})
 	}
 	e := edit{name: name, item: it}
-	if it.kind == KindFolder && (!had || was.kind != KindFolder || !t.picture.isFolder(l.n, name, it.ino)) {
+	if it.kind == KindFolder && (!had || was.kind != KindFolder || !t.picture.isFolder(l.n, name, found.id)) {
 		if !l.newFolder(&e) {
 			l.miss(name)
 			return

@@ -166,8 +166,10 @@ func (s *scan) folder(g *glancer, task scanTask) (below []scanTask, unknown []Pa
 		if task.rel.IsRoot() || errors.Is(err, ErrTooManyFiles) {
 			return nil, nil, err
 		}
-		task.n.blind = !errors.Is(err, ErrNotExist)
-		return nil, nil, nil
+		if errors.Is(err, ErrNotExist) {
+			return nil, nil, nil
+		}
+		return s.unread(task), nil, nil
 	}
 	defer d.close()
 	at, m, err := s.tree.ground(task.rel, d)
@@ -176,8 +178,7 @@ func (s *scan) folder(g *glancer, task scanTask) (below []scanTask, unknown []Pa
 	}
 	task.n.id = m.stamp.Inode()
 	if err := g.list.read(d); err != nil || task.depth == 0 {
-		task.n.blind = true
-		return nil, nil, nil
+		return s.unread(task), nil, nil
 	}
 	was := s.before(task.rel, task.n)
 	was.known = was.known && !task.anew
@@ -190,6 +191,21 @@ func (s *scan) folder(g *glancer, task scanTask) (below []scanTask, unknown []Pa
 		s.keep(task.rel, task.n)
 	}
 	return task.n.tasksBelow(task, &was, covered), look.unknown, nil
+}
+
+// unread is for a folder that cannot be read. What was known of it stays: nobody was told otherwise, and when it can be read
+// again the difference is found.
+func (s *scan) unread(task scanTask) (below []scanTask) {
+	task.n.blind = true
+	if task.depth == 0 {
+		return nil
+	}
+	was := s.before(task.rel, task.n)
+	if was.known = was.known && !task.anew; was.known {
+		task.n.count = was.count()
+		task.n.reuse(&was)
+	}
+	return task.n.tasksBelow(task, &was, s.told(task, &was, nil))
 }
 
 // tasksBelow makes the nodes of the folders in n. Where nobody was told of a folder, what the cache may still have of an earlier
