@@ -21,6 +21,9 @@ import (
 	"freshet/fileserver/tree"
 )
 
+// liveProgramTime is how long a program may take.
+const liveProgramTime = 3 * time.Second
+
 // errNothing says that there is nothing to do something with.
 var errNothing = errors.New("nothing to do it with")
 
@@ -48,6 +51,7 @@ func init() { // most of them refer to one another
 		{"remove_folder", 2, false, (*liveModel).removeFolder},
 		{"make_folder_anew", 3, false, (*liveModel).makeAnew},
 		{"symlink", 3, false, (*liveModel).symlink},
+		{"hard_link", 2, false, (*liveModel).hardLink},
 		{"chmod", 4, false, (*liveModel).chmod},
 		{"touch", 4, false, (*liveModel).touch},
 		{"make_folders", 5, false, (*liveModel).makeFolders},
@@ -160,9 +164,20 @@ func (m *liveModel) body() []byte {
 // crowded keeps the tree from growing for ever.
 func (m *liveModel) crowded() bool { return len(m.look().all) > livePathsMax }
 
-// save writes a file in place. It does not wait for who reads a fifo.
+// openToWrite opens a file. It waits while a look at the file has a lease on it, but not for who reads a fifo.
+func openToWrite(name string, flags int) (f *os.File, err error) {
+	for began := time.Now(); time.Since(began) < liveProgramTime; time.Sleep(time.Millisecond) {
+		f, err = os.OpenFile(name, os.O_WRONLY|unix.O_NONBLOCK|flags, 0o644)
+		if !errors.Is(err, unix.EAGAIN) {
+			break
+		}
+	}
+	return f, err
+}
+
+// save writes a file in place.
 func save(name string, body []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NONBLOCK, 0o644)
+	f, err := openToWrite(name, os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return err
 	}
@@ -183,7 +198,7 @@ func (m *liveModel) open(flags int) (*os.File, error) {
 	if rel == "" || strings.Contains(rel, ".git/") {
 		return nil, errNothing
 	}
-	return os.OpenFile(m.path(rel), os.O_WRONLY|unix.O_NONBLOCK|flags, 0)
+	return openToWrite(m.path(rel), flags)
 }
 
 func (m *liveModel) writeInPlace() error {
@@ -291,6 +306,14 @@ func (m *liveModel) symlink() error {
 	return os.Rename(beside, m.path(rel))
 }
 
+func (m *liveModel) hardLink() error {
+	rel := m.any(m.look().files)
+	if rel == "" {
+		return errNothing
+	}
+	return os.Link(m.path(rel), m.path(m.place()))
+}
+
 func (m *liveModel) chmod() error {
 	rel := m.any(m.look().files)
 	if rel == "" {
@@ -346,8 +369,10 @@ func (m *liveModel) fifo() error { return unix.Mkfifo(m.path(m.place()), 0o644) 
 
 // run runs a program in the root. It fails as programs do whose ground shifts.
 func (m *liveModel) run(args ...string) error {
-	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Dir = m.root
+	ctx, cancel := context.WithTimeout(context.Background(), liveProgramTime) // it may meet a fifo
+	defer cancel()
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Dir, cmd.WaitDelay = m.root, time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %v %.200s", errNothing, err, out)
 	}
