@@ -130,11 +130,14 @@ func (k *kept) cache() string { return filepath.Join(k.root, tree.Reserved, "cac
 // start serves the root until stop is called.
 func (k *kept) start(o tree.Options) (tr *tree.Tree, stop func()) {
 	k.t.Helper()
-	o.Write, o.Log = true, slog.New(slog.DiscardHandler)
+	if o.Write = true; o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	tr, err := tree.New(k.root, o)
 	if err != nil {
 		k.t.Fatal(err)
 	}
+	tr.KeepEvery(fast.Keep)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- tr.Run(ctx) }()

@@ -3,15 +3,18 @@
 package tree_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -195,7 +198,8 @@ func TestCacheOnFullDisk(t *testing.T) {
 	tr, stop := k.start(tree.Options{})
 	k.follow = follow(t, tr)
 	stop()
-	tr, stop = k.start(tree.Options{})
+	var log bytes.Buffer
+	tr, stop = k.start(tree.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	agrees(t, tr, k.root, "")
 	free := fill(t, k.root, 0)
 	for i := range 200 { // a larger cache, and a longer feed, without more bytes of files
@@ -207,10 +211,13 @@ func TestCacheOnFullDisk(t *testing.T) {
 	agrees(t, tr, k.root, "")
 	k.follow.tree = tr
 	k.follow.catchUp()
-	tr.SaveAll()
+	time.Sleep(50 * time.Millisecond) // several tries to save
 	free()
 	agrees(t, tr, k.root, "")
 	stop()
+	if !strings.Contains(log.String(), "the cache of digests failed") && !strings.Contains(log.String(), "digests are not kept") {
+		t.Errorf("the disk was not full enough: %s", log.String())
+	}
 	removeAll(t, k.root, fmt.Sprintf("%03d%s", 7, strings.Repeat("y", 200)))
 	if reason, _ := k.told(tree.Options{}); reason != "" {
 		t.Errorf("said of the cursor: %q", reason)
@@ -240,4 +247,32 @@ func TestReadersOfOneState(t *testing.T) {
 	agrees(t, first, k.root, "")
 	agrees(t, openAt(t, k.root, tree.Options{}), k.root, "") // one that keeps nothing
 	k.right()
+}
+
+// TestCacheUnreadable takes the permission to read the cache away from a server that is not root.
+func TestCacheUnreadable(t *testing.T) {
+	if !asContainer(t, 1000) {
+		return
+	}
+	root := t.TempDir()
+	needDisk(t, root)
+	world{"a": "one", "d": "/", "d/b": "two", "c": "three"}.make(t, root)
+	s := serve(t, root, fast)
+	m := newMirror(t, s)
+	s.awaitSaved()
+	s.stop()
+	cache := filepath.Join(root, tree.Reserved, "cache.db")
+	for _, mode := range []os.FileMode{0, 0o400, 0o600} {
+		if err := os.Chmod(cache, mode); err != nil {
+			t.Fatal(err)
+		}
+		removeAll(t, root, "c")
+		write(t, root, "d/b", fmt.Sprint(mode))
+		s = serve(t, root, fast)
+		s.shows(root)
+		m.follows(s, root)
+		write(t, root, "c", fmt.Sprint(mode))
+		m.follows(s, root)
+		s.stop()
+	}
 }

@@ -70,9 +70,6 @@ func (t *Tree) Saved() bool {
 	return t.picture.root != nil && len(t.picture.unsaved) == 0 && len(t.keeper.blocks) == 0 && t.keeper.upTo == t.journal.end()
 }
 
-// SaveAll brings the cache on disk up to date.
-func (t *Tree) SaveAll() { t.saveAll() }
-
 // FeedWritten reports whether all that the feed tells is on disk.
 func (t *Tree) FeedWritten() bool { return t.journal.isDurable(t.journal.end().Seq) }
 

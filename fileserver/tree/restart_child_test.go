@@ -56,6 +56,7 @@ type (
 		Paths   []seenPath // of a survey or, with Gone, of events
 		Stats   tree.Stats
 		Steps   map[string]int
+		Looked  tree.WarmingError // with saysWarming
 	}
 	seenPath struct {
 		Path   string
@@ -176,6 +177,10 @@ func replyTo(tr *tree.Tree, q question) (a reply) {
 		}
 	case "stats":
 		a.Stats = tr.Stats()
+	}
+	var warming *tree.WarmingError
+	if errors.As(err, &warming) {
+		a.Looked = *warming
 	}
 	a.Err = sayOf(err)
 	return a

@@ -38,9 +38,9 @@ func (r *refresher) warmUp(ctx context.Context) error {
 			return nil
 		}
 	}
-	_ = failpoint("first-look")
 	began := time.Now()
 	r.total.Store(t.keeper.files())
+	_ = failpoint("first-look")
 	saver := &firstSave{tree: t}
 	lacking := t.arrears()
 	s := scan{tree: t, ctx: ctx, done: &r.done, keep: saver.keep}
@@ -64,7 +64,7 @@ func (r *refresher) warmUp(ctx context.Context) error {
 	_ = failpoint("looked")
 	files, unknown := root.files, root.unknown
 	t.suspectNew(Path{}, Path{}, root)
-	t.picture.plant(root)
+	t.picture.plant(root, r.total.Load())
 	for _, p := range s.unknown {
 		t.pending.add(p.s, laterLarge)
 	}
@@ -78,12 +78,15 @@ func (r *refresher) warmUp(ctx context.Context) error {
 	return nil
 }
 
-// plant makes root the picture.
-func (p *picture) plant(root *node) {
+// plant makes root the picture. The cache tells the next start how many files there are, and has said so many of them before.
+func (p *picture) plant(root *node, files int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.root = root
 	p.unsaveNew(root)
+	if root.files != files {
+		p.unsaved[root] = struct{}{}
+	}
 }
 
 // unsaveNew has the cache save those folders that it does not have yet.
