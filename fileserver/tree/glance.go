@@ -162,7 +162,7 @@ func (g *glancer) hash(d dir, at ground, name string) (glance, error) {
 	if err != nil {
 		return glance{}, err
 	}
-	out := glance{item: itemOf(m, name, at.dev)}
+	out := glance{item: itemOf(m, name, at.dev), linked: m.linked}
 	if m.stamp.Size > inlineBytesMax {
 		out.later = laterLarge
 		return out, nil

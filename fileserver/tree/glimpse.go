@@ -133,6 +133,19 @@ func (p *picture) sub(n *node, name string) *node {
 	return n.subs[name]
 }
 
+// isLong reports whether the file at rel is so long that it has block hashes.
+func (p *picture) isLong(rel string) bool {
+	folder, name := splitPath(rel)
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	n := p.find(folder)
+	if n == nil {
+		return false
+	}
+	it, ok := n.item(name)
+	return ok && it.isFile() && it.size > hashing.BlockBytes
+}
+
 // isFolder reports whether the folder called name in n is a certain one.
 func (p *picture) isFolder(n *node, name string, id hashing.Inode) bool {
 	sub := p.sub(n, name)

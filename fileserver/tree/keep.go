@@ -342,6 +342,9 @@ func (k *keeper) write(folders []folderKeep, gone []string, last func(tx *bbolt.
 			if err := forgetBelow(tx.Bucket(blocksBucket), rel); err != nil {
 				return err
 			}
+			if err := tx.Bucket(blocksBucket).Delete([]byte(rel)); err != nil {
+				return err
+			}
 		}
 		for i := range folders {
 			if folders[i].rel == "" {
@@ -408,8 +411,8 @@ func forgetKeys(all *bbolt.Bucket, keys [][]byte) error {
 	return nil
 }
 
-// sweep forgets folders that are not there, as told by exists.
-func (k *keeper) sweep(exists func(rel string) bool) {
+// sweep forgets folders that are not there, and block hashes of files that have none, as told.
+func (k *keeper) sweep(exists, hasBlocks func(rel string) bool) {
 	var old []string
 	k.view(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(foldersBucket).Cursor()
@@ -420,7 +423,12 @@ func (k *keeper) sweep(exists func(rel string) bool) {
 			}
 			key, _ = c.Seek(append(slices.Clone(rel), 1)) // behind the keys of this folder
 		}
-		return nil
+		return tx.Bucket(blocksBucket).ForEach(func(key, _ []byte) error {
+			if !hasBlocks(string(key)) {
+				old = append(old, string(key))
+			}
+			return nil
+		})
 	})
 	if len(old) > 0 {
 		k.save(nil, old, Cursor{})

@@ -262,6 +262,9 @@ func (p *picture) fold(n *node, edits []edit, quiet bool) Cursor {
 			continue
 		}
 		p.replaceSub(n, e, had && old.kind == KindFolder)
+		if had && old.size > hashing.BlockBytes && (e.item == nil || e.item.size <= hashing.BlockBytes) {
+			p.departed = append(p.departed, n.below(e.name)) // its block hashes
+		}
 		if e.item == nil && old.isFile() {
 			p.part(hashing.Inode{Dev: n.id.Dev, Ino: old.ino}, farewell{path: n.below(e.name), digest: old.digest})
 		}

@@ -344,6 +344,7 @@ func (l *folderLook) names(names watcher.Names) {
 		l.edits = slices.DeleteFunc(l.edits, func(e edit) bool { return slices.Contains(covered, e.name) })
 		l.again(l.at.rel.s, covered...)
 	}
+	l.leave()
 	if again := l.pass.apply(l.n, l.edits, false); len(again) > 0 {
 		l.again(l.at.rel.s, again...)
 	}
@@ -352,12 +353,15 @@ func (l *folderLook) names(names watcher.Names) {
 	} else if _, more := l.refused[l.at.rel.s]; !more && !l.absent {
 		t.picture.blinded(l.n, false)
 	}
-	for _, f := range l.later { // only now: before, the picture did not have them
-		t.pending.add(l.at.below(f.name).s, f.why)
+	l.leave() // those that are new now: before, the picture did not have them
+}
+
+// leave has files hashed by themselves. What was read of one while it was written to is not folded in any more.
+func (l *folderLook) leave() {
+	for _, f := range l.later {
+		l.tree.pending.add(l.at.below(f.name).s, f.why)
 	}
-	for _, p := range l.below {
-		t.pending.add(p.s, laterLarge)
-	}
+	l.tree.pending.addAll(l.below)
 }
 
 // listed returns the names to look at, sorted. All of them are those that are on disk and those that are in the picture.
@@ -410,7 +414,7 @@ func (l *folderLook) name(name string) {
 		l.later = append(l.later, lateFile{name, found.later})
 	}
 	it := &found.item
-	if found.linked && had && !was.same(it) {
+	if found.linked && (!had || !was.same(it)) {
 		l.linked[hashing.Inode{Dev: l.at.dev, Ino: it.ino}] = it.ctime
 	}
 	if found.blocks != nil {
@@ -472,6 +476,7 @@ func (l *folderLook) newFolder(e *edit) bool {
 	if err := s.run(rel, sub, true); err != nil || sub.id.Ino != e.item.ino {
 		return false
 	}
+	maps.Copy(l.linked, s.linked)
 	t.suspectNew(l.at.rel, rel, sub)
 	e.sub, e.from = sub, from
 	l.below = append(l.below, s.unknown...)

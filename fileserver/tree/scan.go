@@ -7,11 +7,15 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"freshet/hashing"
 )
 
 const (
-	scannersMax    = 2 // folders looked at at once by one scan
-	scanTriesMax   = 3 // times a name that moves while it is looked at is looked at again
+	scannersMax    = 2                      // folders looked at at once by one scan
+	descriptorWait = 100 * time.Millisecond // until a descriptor is asked for again
+	scanTriesMax   = 3                      // times a name that moves while it is looked at is looked at again
 	scanDepthMax   = walkDepthMax
 	unknownPathMax = 1 << 16 // files whose digest is to be found later that are remembered by path
 )
@@ -54,16 +58,18 @@ type scan struct {
 	// before returns what was known of the folder at rel, which is n.
 	before func(rel Path, n *node) baseline
 	// tell, if set, is told how a folder differs from what was known of it.
-	tell func(events []Event)
-	keep func(rel Path, n *node) // if set, is told of each folder that was looked at
-	done *atomic.Int64           // files looked at so far
+	tell    func(events []Event)
+	keep    func(rel Path, n *node) // if set, is told of each folder that was looked at
+	done    *atomic.Int64           // files looked at so far
+	patient bool                    // it waits for what it needs
 
 	mu      sync.Mutex
-	tasks   []scanTask // guarded by mu; the last is next
-	active  int        // guarded by mu; tasks under way
-	more    *sync.Cond // of mu
-	unknown []Path     // guarded by mu; files whose digest is not known yet
-	failed  error      // guarded by mu
+	tasks   []scanTask              // guarded by mu; the last is next
+	active  int                     // guarded by mu; tasks under way
+	more    *sync.Cond              // of mu
+	unknown []Path                  // guarded by mu; files whose digest is not known yet
+	linked  map[hashing.Inode]int64 // guarded by mu; files with several names that are new or have changed, and when
+	failed  error                   // guarded by mu
 }
 
 type scanTask struct {
@@ -142,6 +148,16 @@ func (s *scan) work() {
 	}
 }
 
+// link remembers a file with several names.
+func (s *scan) link(id hashing.Inode, ctime int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.linked == nil {
+		s.linked = map[hashing.Inode]int64{}
+	}
+	s.linked[id] = ctime
+}
+
 // next waits for a folder to look at; false when there will be none.
 func (s *scan) next() (scanTask, bool) {
 	s.mu.Lock()
@@ -161,7 +177,7 @@ func (s *scan) next() (scanTask, bool) {
 // folder looks at one folder. One that is not there any more is left empty: what happened to it is found where its name is
 // looked at again. What is in one that may not be read, or is too deep, cannot be told.
 func (s *scan) folder(g *glancer, task scanTask) (below []scanTask, unknown []Path, err error) {
-	d, err := s.tree.disk.folder(task.rel.s, false)
+	d, err := s.open(task.rel)
 	if err != nil {
 		if task.rel.IsRoot() || errors.Is(err, ErrTooManyFiles) {
 			return nil, nil, err
@@ -191,6 +207,26 @@ func (s *scan) folder(g *glancer, task scanTask) (below []scanTask, unknown []Pa
 		s.keep(task.rel, task.n)
 	}
 	return task.n.tasksBelow(task, &was, covered), look.unknown, nil
+}
+
+// open opens a folder. The first look waits while the process is out of descriptors.
+func (s *scan) open(rel Path) (dir, error) {
+	for {
+		d, err := s.tree.disk.folder(rel.s, false)
+		if !s.patient || !errors.Is(err, ErrTooManyFiles) || !sleep(s.ctx, descriptorWait) {
+			return d, err
+		}
+	}
+}
+
+// sleep waits, and reports whether ctx has not ended meanwhile.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
 }
 
 // unread is for a folder that cannot be read. What was known of it stays: nobody was told otherwise, and when it can be read
@@ -333,6 +369,9 @@ func (l *scanLook) name(i int, c chunk, k int, known bool) {
 		return
 	}
 	it := &found.item
+	if found.linked && !l.patient { // before the first look is over, the picture has no other names
+		l.link(hashing.Inode{Dev: l.at.dev, Ino: it.ino}, it.ctime)
+	}
 	if found.later != laterNot {
 		l.unknown = append(l.unknown, l.at.below(name))
 	}

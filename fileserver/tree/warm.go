@@ -43,7 +43,7 @@ func (r *refresher) warmUp(ctx context.Context) error {
 	_ = failpoint("first-look")
 	saver := &firstSave{tree: t}
 	lacking := t.arrears()
-	s := scan{tree: t, ctx: ctx, done: &r.done, keep: saver.keep}
+	s := scan{tree: t, ctx: ctx, done: &r.done, keep: saver.keep, patient: true}
 	s.before = func(rel Path, n *node) baseline {
 		b := t.keeper.folder(rel.s, t.filesystem(n.id.Dev, rel.s))
 		b.known = b.known && !lacking.whole
@@ -65,13 +65,11 @@ func (r *refresher) warmUp(ctx context.Context) error {
 	files, unknown := root.files, root.unknown
 	t.suspectNew(Path{}, Path{}, root)
 	t.picture.plant(root, r.total.Load())
-	for _, p := range s.unknown {
-		t.pending.add(p.s, laterLarge)
-	}
+	t.pending.addAll(s.unknown)
 	close(r.warm)
 	t.o.Log.Info("the tree was looked at", "root", t.name, "files", files, "without_digest", unknown,
 		"hashed", t.stats.hashedInBackground.Load(), "took", time.Since(began).Round(time.Millisecond))
-	t.keeper.sweep(func(rel string) bool { return t.picture.at(rel) != nil })
+	t.keeper.sweep(func(rel string) bool { return t.picture.at(rel) != nil }, t.picture.isLong)
 	if files > tidyFilesMin {
 		debug.FreeOSMemory() // the first look leaves as much behind as it has found
 	}
