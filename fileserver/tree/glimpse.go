@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"slices"
 	"time"
 
 	"freshet/hashing"
@@ -25,7 +26,7 @@ func (p *picture) child(n *node, name string) (item, bool) {
 // names returns all names in n, sorted.
 func (p *picture) names(n *node) []string {
 	p.mu.RLock()
-	slots := n.slots
+	slots := slices.Clone(n.slots)
 	names := make([]string, 0, n.count)
 	p.mu.RUnlock()
 	for i := range slots {
