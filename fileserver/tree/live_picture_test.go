@@ -103,6 +103,7 @@ type pictured struct {
 	told    plainTree
 	events  []Event
 	serial  uint64
+	known   int // times that there was a fingerprint
 	keeper  *keeper
 }
 
@@ -125,6 +126,9 @@ func TestPictureModel(t *testing.T) {
 	m.edit("deep", []edit{{name: "deeper", item: m.folder("deeper")}})
 	m.edit("large", m.edits("large", 4096, 0))
 	for round := range pictureRounds {
+		if m.rand.IntN(2) == 0 {
+			m.complete()
+		}
 		m.round(round)
 		m.check()
 		if round%pictureSaveRounds == 0 {
@@ -135,6 +139,9 @@ func TestPictureModel(t *testing.T) {
 		}
 	}
 	m.checkKept()
+	if m.known < pictureRounds/3 {
+		t.Errorf("there was a fingerprint %d times only", m.known)
+	}
 }
 
 // round makes some edits in some folder. The large one goes to and fro where it is split.
@@ -219,10 +226,28 @@ func (m *pictured) file(name string) *item {
 	it.size = m.rand.Int64N(1000)
 	it.digest = hashing.Sum(fmt.Append(nil, m.serial))
 	it.flags = itemTrusted
-	if m.rand.IntN(2000) == 0 {
+	if len(m.plain) > pictureNames-1000 && m.rand.IntN(100) == 0 {
 		it.digest, it.flags = hashing.Digest{}, 0
 	}
 	return it
+}
+
+// complete gives all files their digests. What is known of an older state of one is not taken.
+func (m *pictured) complete() {
+	m.Helper()
+	pass := m.picture.begin()
+	defer pass.end()
+	for _, path := range m.picture.unknown(len(m.plain)) {
+		it := m.plain[path]
+		folder, _ := splitPath(path)
+		it.digest, it.flags = hashing.Sum([]byte(path)), itemTrusted
+		old := it
+		old.ctime--
+		if n := m.picture.at(folder); pass.complete(n, &old) || !pass.complete(n, &it) {
+			m.Errorf("the digest of an older state of %q is taken, or that of the present one is not", path)
+		}
+		m.plain[path] = it
+	}
 }
 
 // edit folds edits in, as a look at the disk or as a change of the tree's own does.
@@ -273,6 +298,9 @@ func (m *pictured) check() {
 	m.picture.mu.Unlock()
 	if got != want {
 		m.Errorf("the fingerprint is %s, want %s", got, want)
+	}
+	if !want.IsZero() {
+		m.known++
 	}
 	m.checkEvents()
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,7 +21,9 @@ import (
 )
 
 // Between these steps nothing is written, so that a crash there is no other than one before.
-func init() { noSteps = append(noSteps, "digest-begun", "digest-found", "digest-failed") }
+func init() {
+	noSteps = append(noSteps, "digest-begun", "digest-found", "digest-failed", "folder-looked")
+}
 
 // largeBody is one that is too large to be hashed by a look at its folder.
 var largeBody = bytes.Repeat([]byte("large"), 300<<10)
@@ -34,8 +37,9 @@ func catchUp(tr *tree.Tree) error {
 // What happens between the steps of a look, or of a change of the tree's own, is seen all the same.
 func TestLiveRaces(t *testing.T) {
 	type steps = map[string]func(tr *tree.Tree, root string) error
-	large := func(_ *tree.Tree, root string) error {
-		return os.WriteFile(filepath.Join(root, "a"), largeBody, 0o644)
+	large := func(_ *tree.Tree, root string) error { // whole at once, so that no later event makes up for anything
+		beside := root + ".large"
+		return errors.Join(os.WriteFile(beside, largeBody, 0o644), os.Rename(beside, filepath.Join(root, "a")))
 	}
 	remove := func(_ *tree.Tree, root string) error { return os.Remove(filepath.Join(root, "a")) }
 	saveAndLook := func(tr *tree.Tree, root string) error { return errors.Join(savesThere("a")(root), catchUp(tr)) }
@@ -110,6 +114,89 @@ func change(tr *tree.Tree, name, body string) error {
 	}
 	_, err = tr.Commit(context.Background(), pathOf(name), s, tree.Change{})
 	return err
+}
+
+// What a look has found before a change of the tree's own is not told after it.
+func TestLookIsOlderThanOwnChange(t *testing.T) {
+	tr, root := open(t, tree.Options{Write: true})
+	if err := os.WriteFile(filepath.Join(root, "a"), []byte("one"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	agrees(t, tr, root, "")
+	var once sync.Once
+	var changed error
+	var cursor tree.Cursor
+	tree.SetFailpoint(t, func(step string) error {
+		if step == "folder-looked" {
+			once.Do(func() { changed, cursor = change(tr, "a", "from a client"), tr.Cursor() })
+		}
+		return nil
+	})
+	err := os.WriteFile(filepath.Join(root, "a"), []byte("two"), 0o644)
+	if err := errors.Join(err, catchUp(tr), changed); err != nil {
+		t.Fatal(err)
+	}
+	got, err := tr.Changes(context.Background(), tree.ChangesQuery{Since: cursor})
+	if err != nil || len(got.Events) > 0 {
+		t.Errorf("told after the change: %+v, %v", got.Events, err)
+	}
+	agrees(t, tr, root, "")
+}
+
+// A name that a program takes while a change covers it, which then is undone, is looked at again.
+func TestNameTakenWhileCovered(t *testing.T) {
+	tr, root := open(t, tree.Options{Write: true})
+	name := filepath.Join(root, "a")
+	if err := os.WriteFile(name, []byte("one"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	agrees(t, tr, root, "")
+	looked, ended := make(chan struct{}), make(chan error, 1)
+	var once sync.Once
+	var covered atomic.Bool
+	tree.SetFailpoint(t, func(step string) error {
+		switch {
+		case step == "folder-looked" && covered.Load():
+			once.Do(func() { close(looked) })
+		case step == "remove-moved":
+			err := os.WriteFile(name, []byte("two"), 0o644)
+			covered.Store(true)
+			go func() { ended <- catchUp(tr) }()
+			<-looked
+			return errors.Join(err, errRefused)
+		}
+		return nil
+	})
+	if _, err := tr.Remove(context.Background(), at(t, "a"), tree.Change{}); !errors.Is(err, errRefused) {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	agrees(t, tr, root, "")
+}
+
+// No event tells of changes in a folder that is mounted twice under its second path, so that it is looked at when it is asked
+// for.
+func TestFolderMountedTwice(t *testing.T) {
+	if !inSandbox(t) {
+		return
+	}
+	root := t.TempDir()
+	d, e := filepath.Join(root, "d"), filepath.Join(root, "e")
+	if err := errors.Join(os.Mkdir(d, 0o755), os.Mkdir(e, 0o755), unix.Mount(d, e, "", unix.MS_BIND, "")); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(e, unix.MNT_DETACH)
+	tr := openAt(t, root, tree.Options{})
+	for i, folder := range []string{d, e, d, e} {
+		if err := os.WriteFile(filepath.Join(folder, "a"), fmt.Append(nil, i), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		agrees(t, tr, root, "d")
+		agrees(t, tr, root, "e")
+		agrees(t, tr, root, "")
+	}
 }
 
 // A large file in a folder that is new is hashed, however long the look goes on that has found it.

@@ -348,6 +348,9 @@ func (l *folderLook) names(names watcher.Names) {
 		l.again(l.at.rel.s, covered...)
 	}
 	l.leave()
+	if !l.absent {
+		_ = failpoint("folder-looked")
+	}
 	if again := l.pass.apply(l.n, l.edits, false); len(again) > 0 {
 		l.again(l.at.rel.s, again...)
 	}
