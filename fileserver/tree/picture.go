@@ -25,6 +25,7 @@ type picture struct {
 	touched  map[ownName]uint64         // guarded by mu; own changes while passes are under way -> changes then
 	unsaved  map[*node]struct{}         // guarded by mu; what the cache on disk does not have yet
 	ahead    uint64                     // guarded by mu; changes that the feed was told of before the picture has them
+	strays   map[string]Kind            // guarded by mu; paths of these, and what is there
 	departed []string                   // guarded by mu; paths of folders that the cache must forget, with all below
 	hashers  *hashing.FolderHasher      // guarded by mu for writing
 	gone     map[hashing.Inode]farewell // guarded by mu; what left its name a moment ago
@@ -74,7 +75,7 @@ type edit struct {
 
 func newPicture(a hashing.Algorithm, feed func([]Event) Cursor) *picture {
 	return &picture{
-		algorithm: a, feed: feed, hashers: hashing.NewFolderHasher(a), unsaved: map[*node]struct{}{},
+		algorithm: a, feed: feed, hashers: hashing.NewFolderHasher(a), unsaved: map[*node]struct{}{}, strays: map[string]Kind{},
 		touched: map[ownName]uint64{}, gone: map[hashing.Inode]farewell{}, unlinked: map[hashing.Inode]struct{}{},
 	}
 }

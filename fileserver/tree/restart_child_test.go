@@ -323,6 +323,7 @@ func (s *server) awaitSaved() {
 // shows holds that the server's picture of the whole tree is what is on disk.
 func (s *server) shows(root string) {
 	s.t.Helper()
+	s.must(question{Do: "stats"}) // what a crash left half done is finished before anything is answered
 	want := snapshotOf(s.t, root)
 	a := s.must(question{Do: "survey", Depth: -1})
 	if a.Subtree != want[""].digest {
@@ -353,16 +354,19 @@ func newMirror(t testing.TB, s *server) *mirror {
 	return m
 }
 
-// begin begins with a whole look; false if the server died.
+// begin begins with a whole look; false if the server died, so that it has to begin again.
 func (m *mirror) begin(s *server) bool {
-	m.seen = snapshot{}
+	m.seen, m.cursor = snapshot{}, tree.Cursor{}
 	a, ok := s.ask(question{Do: "changes"})
 	if !ok || a.Err != "" {
 		m.unless(ok, "no cursor: "+a.Err)
 		return false
 	}
+	if !m.read(s, "") {
+		return false
+	}
 	m.cursor = a.Cursor
-	return m.read(s, "")
+	return true
 }
 
 // unless fails the test if a server that lives said something else than an answer.
@@ -376,6 +380,9 @@ func (m *mirror) unless(lives bool, what string) {
 // catchUp takes all events there are; false if the server died.
 func (m *mirror) catchUp(s *server) bool {
 	m.t.Helper()
+	if m.cursor.IsZero() {
+		return m.begin(s)
+	}
 	for {
 		a, ok := s.ask(question{Do: "changes", Since: m.cursor})
 		if strings.HasPrefix(a.Err, saysGone) {
