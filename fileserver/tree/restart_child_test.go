@@ -336,11 +336,13 @@ func (s *server) shows(root string) {
 	differences(s.t, "the server", got, want)
 }
 
-// A mirror keeps a copy of a tree by its feed, over restarts of the server.
+// A mirror keeps a copy of a tree by its feed, over restarts of the server. Before it takes what an answer tells it goes on to the
+// answer's cursor: after a crash the server may not know any more that it told as much.
 type mirror struct {
 	t      testing.TB
 	cursor tree.Cursor
 	seen   snapshot
+	todo   map[string]bool // folders that have to be read
 	events int
 	lost   map[string]int // whole looks, by what the server said of the cursor
 }
@@ -354,19 +356,16 @@ func newMirror(t testing.TB, s *server) *mirror {
 	return m
 }
 
-// begin begins with a whole look; false if the server died, so that it has to begin again.
+// begin begins with a whole look; false if the server died.
 func (m *mirror) begin(s *server) bool {
-	m.seen, m.cursor = snapshot{}, tree.Cursor{}
+	m.seen, m.cursor, m.todo = snapshot{}, tree.Cursor{}, map[string]bool{}
 	a, ok := s.ask(question{Do: "changes"})
 	if !ok || a.Err != "" {
 		m.unless(ok, "no cursor: "+a.Err)
 		return false
 	}
-	if !m.read(s, "") {
-		return false
-	}
-	m.cursor = a.Cursor
-	return true
+	m.cursor, m.todo[""] = a.Cursor, true
+	return m.read(s)
 }
 
 // unless fails the test if a server that lives said something else than an answer.
@@ -393,50 +392,55 @@ func (m *mirror) catchUp(s *server) bool {
 			m.unless(ok, fmt.Sprintf("behind %s: %s", m.cursor, a.Err))
 			return false
 		}
-		for _, e := range a.Paths {
-			if !m.take(s, e) {
-				return false
-			}
-		}
 		m.cursor = a.Cursor
+		for _, e := range a.Paths {
+			m.take(e)
+		}
+		if !m.read(s) {
+			return false
+		}
 		if !a.More {
 			return true
 		}
 	}
 }
 
-func (m *mirror) take(s *server, e seenPath) bool {
+func (m *mirror) take(e seenPath) {
 	m.events++
-	if !e.Gone && e.Kind == tree.KindFolder {
-		return m.read(s, e.Path)
-	}
-	m.drop(e.Path)
-	if !e.Gone {
+	switch m.drop(e.Path); {
+	case e.Gone:
+	case e.Kind == tree.KindFolder:
+		m.todo[e.Path] = true
+	default:
 		m.seen[e.Path] = seenAs(e.Kind, e.Size, e.Digest, e.Target)
 	}
-	return true
 }
 
-// read takes a folder as it is now. One that is gone meanwhile has another event.
-func (m *mirror) read(s *server, rel string) bool {
+// read takes folders as they are now. One that is gone meanwhile has another event.
+func (m *mirror) read(s *server) bool {
 	m.t.Helper()
-	a, ok := s.ask(question{Do: "survey", Name: rel, Depth: -1})
-	if !ok || a.Err != "" && a.Err != saysNotExist {
-		m.unless(ok, fmt.Sprintf("survey %q: %s", rel, a.Err))
-		return false
-	}
-	m.drop(rel)
-	for _, p := range a.Paths {
-		m.seen[p.Path] = seenAs(p.Kind, p.Size, p.Digest, p.Target)
+	for _, rel := range slices.Sorted(maps.Keys(m.todo)) {
+		a, ok := s.ask(question{Do: "survey", Name: rel, Depth: -1})
+		if !ok || a.Err != "" && a.Err != saysNotExist {
+			m.unless(ok, fmt.Sprintf("survey %q: %s", rel, a.Err))
+			return false
+		}
+		m.drop(rel)
+		for _, p := range a.Paths {
+			m.seen[p.Path] = seenAs(p.Kind, p.Size, p.Digest, p.Target)
+		}
+		if a.Err == "" && rel != "" {
+			m.seen[rel] = sight{kind: tree.KindFolder}
+		}
 	}
 	return true
 }
 
 // drop forgets a path and all below it.
 func (m *mirror) drop(rel string) {
-	maps.DeleteFunc(m.seen, func(name string, _ sight) bool {
-		return name == rel || rel == "" || strings.HasPrefix(name, rel+"/")
-	})
+	below := func(name string) bool { return name == rel || rel == "" || strings.HasPrefix(name, rel+"/") }
+	maps.DeleteFunc(m.seen, func(name string, _ sight) bool { return below(name) })
+	maps.DeleteFunc(m.todo, func(name string, _ bool) bool { return below(name) })
 }
 
 // agrees holds that the copy is what is on disk, once it has caught up.
