@@ -26,7 +26,6 @@ type picture struct {
 	unsaved  map[*node]struct{}         // guarded by mu; what the cache on disk does not have yet
 	ahead    uint64                     // guarded by mu; changes that the feed was told of before the picture has them
 	strays   map[string]Kind            // guarded by mu; paths of these, and what is there
-	strays   map[string]Kind            // guarded by mu; paths of these, and what is there
 	departed []string                   // guarded by mu; paths of folders that the cache must forget, with all below
 	hashers  *hashing.FolderHasher      // guarded by mu for writing
 	gone     map[hashing.Inode]farewell // guarded by mu; what left its name a moment ago
@@ -76,7 +75,7 @@ type edit struct {
 
 func newPicture(a hashing.Algorithm, feed func([]Event) Cursor) *picture {
 	return &picture{
-		algorithm: a, feed: feed, hashers: hashing.NewFolderHasher(a), unsaved: map[*node]struct{}{}, strays: map[string]Kind{}, strays: map[string]Kind{},
+		algorithm: a, feed: feed, hashers: hashing.NewFolderHasher(a), unsaved: map[*node]struct{}{}, strays: map[string]Kind{},
 		touched: map[ownName]uint64{}, gone: map[hashing.Inode]farewell{}, unlinked: map[hashing.Inode]struct{}{},
 	}
 }

@@ -105,7 +105,6 @@ func (p *picture) announce(folder Path, e edit, kind Kind) Cursor {
 		return p.feed([]Event{{Path: path, Kind: kind, Gone: true}})
 	}
 	p.stray(path.s, e.item.kind)
-	p.stray(path.s, e.item.kind)
 	it := e.item.entry(0)
 	if it.Kind == KindFolder {
 		it.Size = 0

@@ -186,7 +186,6 @@ func (r *refresher) settle(ctx context.Context) bool {
 // round folds in all that has changed.
 func (r *refresher) round(ctx context.Context) {
 	strays := r.tree.picture.takeStrays()
-	strays := r.tree.picture.takeStrays()
 	round, batch := r.take()
 	for tries := 0; ; tries++ {
 		if batch.Rescan || r.whole.Load() {
@@ -205,7 +204,6 @@ func (r *refresher) round(ctx context.Context) {
 		batch = watcher.Batch{Folders: rest}
 		time.Sleep(refreshAgainDelay)
 	}
-	r.tree.settleStrays(strays)
 	r.tree.settleStrays(strays)
 	r.tree.picture.tidy(time.Now().Add(-farewellTimeMax))
 	if round != nil {
