@@ -138,7 +138,7 @@ func (m *liveModel) step() {
 	}
 	m.check()
 	if m.t.Failed() {
-		m.t.Logf("seed and step do not make it happen again, since time matters; what was done:\n\t%s", strings.Join(m.log, "\n\t"))
+		m.t.Logf("what was done, which need not go wrong again:\n\t%s", strings.Join(m.log, "\n\t"))
 	}
 }
 
@@ -183,10 +183,26 @@ func expected(err error) bool {
 	return false
 }
 
-// check looks at the tree as a client does who has nothing but the disk to compare it with.
+// check looks at the tree as a client does who has nothing but the disk to compare it with. What a program has written to a
+// file that was displaced a while ago comes back by itself, as a conflict copy: then it looks once more.
 func (m *liveModel) check() {
 	m.t.Helper()
-	onDisk := snapshotOf(m.t, m.root)
+	for {
+		onDisk := snapshotOf(m.t, m.root)
+		wrong := m.compare(onDisk)
+		if len(wrong) == 0 {
+			return
+		}
+		if maps.Equal(onDisk, snapshotOf(m.t, m.root)) {
+			m.t.Error(strings.Join(wrong, "\n"))
+			return
+		}
+	}
+}
+
+// compare returns where the tree and its feed tell something else than the disk.
+func (m *liveModel) compare(onDisk snapshot) (wrong []string) {
+	m.t.Helper()
 	folders := foldersOf(onDisk)
 	looks := []string{""}
 	for range liveLooksPerStep {
@@ -195,12 +211,12 @@ func (m *liveModel) check() {
 	for _, rel := range looks {
 		f := m.settled(pathOf(rel))
 		if want := onDisk[rel].digest; f.Subtree != want {
-			m.t.Errorf("%q has the fingerprint %s, on disk it is %s", rel, f.Subtree, want)
+			wrong = append(wrong, fmt.Sprintf("%q has the fingerprint %s, on disk it is %s", rel, f.Subtree, want))
 		}
-		m.checkEntries(f, rel, onDisk)
+		wrong = append(wrong, m.compareEntries(f, rel, onDisk)...)
 	}
 	m.follower.catchUp()
-	differences(m.t, "the follower", m.follower.seen, onDisk)
+	return append(wrong, unlike("the follower", m.follower.seen, onDisk)...)
 }
 
 // settled returns the state of a folder, once it has a fingerprint. One that has none is not wrong, but must not stay so.
@@ -217,25 +233,25 @@ func (m *liveModel) settled(p tree.Path) *tree.Folder {
 	}
 }
 
-// checkEntries compares the children of a folder with those on disk, times included.
-func (m *liveModel) checkEntries(f *tree.Folder, rel string, onDisk snapshot) {
-	m.t.Helper()
+// compareEntries compares the children of a folder with those on disk, times included.
+func (m *liveModel) compareEntries(f *tree.Folder, rel string, onDisk snapshot) (wrong []string) {
 	n := 0
 	for e := range f.Entries() {
 		n++
 		name := filepath.Join(rel, e.Name)
 		want := onDisk[name]
 		if got := (sight{e.Kind, e.Size, e.Digest, e.Target}); got.plain() != want.plain() {
-			m.t.Errorf("%q is listed as %+v, on disk it is %+v", name, got, want)
+			wrong = append(wrong, fmt.Sprintf("%q is listed as %+v, on disk it is %+v", name, got, want))
 		}
 		info, err := os.Lstat(filepath.Join(m.root, name))
 		if err == nil && !info.ModTime().Equal(e.ModTime) {
-			m.t.Errorf("%q is listed with the time %v, on disk it is %v", name, e.ModTime, info.ModTime())
+			wrong = append(wrong, fmt.Sprintf("%q is listed with the time %v, on disk it is %v", name, e.ModTime, info.ModTime()))
 		}
 	}
 	if n != f.Len() {
-		m.t.Errorf("%q has %d entries and says %d", rel, n, f.Len())
+		wrong = append(wrong, fmt.Sprintf("%q has %d entries and says %d", rel, n, f.Len()))
 	}
+	return wrong
 }
 
 // A sight is what there is to know of a path besides times. Folders have nothing but their kind.
@@ -331,21 +347,29 @@ func foldersOf(s snapshot) []string {
 	return folders
 }
 
-// differences holds that two snapshots are one.
+// differences holds that a snapshot that somebody has is the one on disk.
 func differences(t testing.TB, who string, got, want snapshot) {
 	t.Helper()
+	for _, wrong := range unlike(who, got, want) {
+		t.Error(wrong)
+	}
+}
+
+// unlike returns in what a snapshot that somebody has is not the one on disk.
+func unlike(who string, got, want snapshot) (wrong []string) {
 	for rel, is := range want {
 		if g, ok := got[rel]; !ok && rel != "" {
-			t.Errorf("%s does not know of %q, which is %+v", who, rel, is)
+			wrong = append(wrong, fmt.Sprintf("%s does not know of %q, which is %+v", who, rel, is))
 		} else if ok && g != is.plain() {
-			t.Errorf("%s has %q as %+v, on disk it is %+v", who, rel, g, is)
+			wrong = append(wrong, fmt.Sprintf("%s has %q as %+v, on disk it is %+v", who, rel, g, is))
 		}
 	}
 	for rel, is := range got {
 		if _, ok := want[rel]; !ok {
-			t.Errorf("%s has %q as %+v, on disk there is nothing", who, rel, is)
+			wrong = append(wrong, fmt.Sprintf("%s has %q as %+v, on disk there is nothing", who, rel, is))
 		}
 	}
+	return wrong
 }
 
 // A follower keeps a copy of a tree up to date by nothing but its feed: what an event says of a file is taken as it is, and a
