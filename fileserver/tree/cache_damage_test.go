@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	damageRounds   = 60
+	damageRounds   = 40
 	damageSoakTime = time.Minute
 	damageFolders  = 120
 )

@@ -102,7 +102,7 @@ func TestWatchLimitExhausted(t *testing.T) {
 		t.Errorf("%d folders are not watched", s.UnwatchedFolders)
 	}
 	f := follow(t, tr)
-	for i := range 60 {
+	for i := range 40 {
 		folder := fmt.Sprintf("few/%02d", i)
 		write(t, root, folder+"/f", "1")
 		write(t, root, folder+"/a/f", "2")

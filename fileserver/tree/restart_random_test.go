@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	restartRounds   = 40
+	restartRounds   = 30
 	restartSoakTime = 3 * time.Minute
 	restartLifeMax  = 120 * time.Millisecond // before a server is killed
 )
