@@ -311,7 +311,9 @@ func (w *Watcher) note(ev fsnotify.Event) {
 	if ev.Has(fsnotify.Remove | fsnotify.Rename) {
 		d |= left
 	}
-	if ev.Has(fsnotify.Create | fsnotify.Chmod) { // a chmod may have made a folder readable
+	// A chmod may have made a folder readable. What left its name by being exchanged has another in its place, whose coming
+	// was told before.
+	if ev.Has(fsnotify.Create | fsnotify.Chmod | fsnotify.Rename) {
 		d |= came
 	}
 	if d != 0 {

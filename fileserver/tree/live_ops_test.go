@@ -251,9 +251,9 @@ func (m *liveModel) rename(from, to string) error {
 	return os.Rename(m.path(from), m.path(to))
 }
 
-// exchange swaps the names of two files.
+// exchange swaps two names, whatever they are.
 func (m *liveModel) exchange() error {
-	files := m.look().files
+	files := m.look().all
 	a, b := m.any(files), m.any(files)
 	if a == "" || a == b {
 		return errNothing
