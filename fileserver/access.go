@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +18,23 @@ import (
 type session struct {
 	who    auth.Who
 	policy *auth.Policy
+
+	// Where the path that was looked at last leads. A request asks for the same several times.
+	at  tree.Path
+	led *tree.Resolved // nil: none was looked at
+}
+
+// leads returns where p leads, as it did when this was first asked.
+func (s *Server) leads(w *reply, p tree.Path) (*tree.Resolved, error) {
+	if w.asking.led != nil && w.asking.at == p {
+		return w.asking.led, nil
+	}
+	r, err := s.tree.Resolve(p)
+	if err != nil {
+		return nil, err
+	}
+	w.asking.at, w.asking.led = p, &r
+	return &r, nil
 }
 
 // A need is what a request must be allowed before anything is looked at for it. The zero need is met by nobody.
@@ -71,7 +87,7 @@ func (s *Server) rightsBy(w *reply, p tree.Path, of func(*auth.Rules, auth.Who, 
 	if rules.Whole(who, tree.Path{}).Has(can) {
 		return s.below(can)
 	}
-	r, err := s.tree.Resolve(p)
+	r, err := s.leads(w, p)
 	if err != nil {
 		return auth.None
 	}
@@ -161,18 +177,18 @@ func (s *Server) authorizeDestination(w *reply, r *http.Request, p tree.Path) er
 // authorizeOpened makes sure that f is what p was when its rights were looked at: a link put in its place in between could have
 // led elsewhere. What was replaced meanwhile is looked at once more, as if it were torn.
 func (s *Server) authorizeOpened(w *reply, r *http.Request, p tree.Path, f *tree.File) error {
-	rules, who := w.asking.policy.Rules, w.asking.who
-	if rules.Whole(who, tree.Path{}).Has(auth.Read) {
+	if w.asking.policy.Rules.Whole(w.asking.who, tree.Path{}).Has(auth.Read) {
 		return nil
 	}
-	at, err := s.tree.Resolve(p)
-	if err != nil || slices.ContainsFunc(at.Paths, func(q tree.Path) bool { return !rules.Allow(who, q).Has(auth.Read) }) {
+	if !s.rights(w, p).Has(auth.Read) {
 		return s.denied(w, r)
 	}
-	if at.Inode != f.Entry.Stamp.Inode() {
+	at, err := s.leads(w, p)
+	if err == nil && at.Inode != f.Entry.Stamp.Inode() {
+		w.asking.led = nil
 		return tree.ErrTorn
 	}
-	return nil
+	return err
 }
 
 // denied is the answer to who may not do what they ask for: to sign in, if they have not and there are users.

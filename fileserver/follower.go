@@ -22,7 +22,7 @@ func (f *follower) allowed(s *Server) bool {
 	if now != f.asking.policy && !now.Users.Keeps(f.asking.policy.Users, f.asking.who) {
 		return false
 	}
-	w := reply{asking: session{f.asking.who, now}}
+	w := reply{asking: session{who: f.asking.who, policy: now}}
 	return s.rightsBelow(&w, f.below).Has(auth.Reading)
 }
 

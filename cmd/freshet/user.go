@@ -65,8 +65,8 @@ func newUserAdd() *cobra.Command {
 		Long:  "Asks for a password on the terminal, or reads one line from standard input. FILE is made if it is not there.",
 		Example: examples(
 			"freshet user add users.txt ana", "the password is asked for twice",
-			"pass show ana | freshet user add users.txt ana", "the password comes from another program",
-			"htpasswd -B users.txt ana", "what Apache's tool makes is read, too"),
+			"freshet user add users.txt ana < password.txt", "the password is in a file",
+			"freshet user add /etc/freshet/users ana", "a server that runs reads it again on SIGHUP"),
 		Args: userArgs("add", true),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file, name := args[0], args[1]
@@ -99,13 +99,13 @@ func newUserAdd() *cobra.Command {
 
 func newUserRemove() *cobra.Command {
 	return &cobra.Command{
-		Use:     "rm FILE NAME",
-		Short:   "Remove a user",
+		Use:   "rm FILE NAME",
+		Short: "Remove a user",
 		Example: examples(
 			"freshet user rm users.txt ana", "ana can no longer sign in, once the file was read again",
-			"systemctl reload freshet", "have it read again by a server that systemd runs",
-			"kill -HUP PID", "or by any other"),
-		Args:    userArgs("rm", true),
+			"freshet user rm /etc/freshet/users ana", "a server that runs reads it again on SIGHUP",
+			"freshet user list users.txt", "who is left"),
+		Args: userArgs("rm", true),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file, name := args[0], args[1]
 			lines, err := readUserLines(file)
@@ -128,13 +128,13 @@ func newUserRemove() *cobra.Command {
 
 func newUserList() *cobra.Command {
 	return &cobra.Command{
-		Use:     "list FILE",
-		Short:   "List the users",
+		Use:   "list FILE",
+		Short: "List the users",
 		Example: examples(
 			"freshet user list users.txt", "one name a line",
 			"freshet user add users.txt ana", "add one",
 			"freshet user rm users.txt ana", "remove one"),
-		Args:    userArgs("list", false),
+		Args: userArgs("list", false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			lines, err := readUserLines(args[0])
 			if err != nil {

@@ -10,7 +10,10 @@ import (
 	"freshet/hashing"
 )
 
-const resolveHopsMax = 40 // links that Resolve follows; the kernel's own bound
+const (
+	resolveHopsMax = 40 // links that Resolve follows; the kernel's own bound
+	resolveNames   = 16 // of a path that needs no more room
+)
 
 // A Resolved is where a path leads by the links in it.
 type Resolved struct {
@@ -25,8 +28,7 @@ type Resolved struct {
 // link in the place of a folder at the same time is not held off: compare Inode with what is opened then. Errors: ErrOutside
 // where a link leaves the root, or the links never end; ErrReserved; those of the disk.
 func (t *Tree) Resolve(p Path) (Resolved, error) {
-	var at []string // so far, without links
-	left := strings.Split(p.s, "/")
+	at, left := make([]string, 0, resolveNames), strings.Split(p.s, "/") // so far without links, and to come
 	var r Resolved
 	var inode hashing.Inode
 	for hops := 0; len(left) > 0; {
@@ -42,7 +44,7 @@ func (t *Tree) Resolve(p Path) (Resolved, error) {
 			at = at[:len(at)-1]
 			continue
 		}
-		rel := path.Join(append(at[:len(at):len(at)], name)...)
+		rel := strings.Join(append(at, name), "/")
 		if hasReserved(rel) {
 			return Resolved{}, fmt.Errorf("resolve %q: %w", p.s, ErrReserved)
 		}
