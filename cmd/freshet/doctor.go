@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -39,7 +40,7 @@ func newDoctor() *cobra.Command {
 	}
 	asJSON := cmd.Flags().Bool("json", false, "print a JSON object")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		findings, err := diagnose(args[0])
+		findings, err := diagnose(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -52,7 +53,7 @@ func newDoctor() *cobra.Command {
 }
 
 // diagnose returns what the folder has to offer.
-func diagnose(dir string) ([]finding, error) {
+func diagnose(ctx context.Context, dir string) ([]finding, error) {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return nil, missing("cannot look at "+shown(dir), err, "give a folder that is there")
@@ -61,6 +62,14 @@ func diagnose(dir string) ([]finding, error) {
 		return nil, misuse(shown(dir)+" is not a folder", "", "give the folder that it is in")
 	}
 	probed, err := tree.Probe(dir)
+	if err == nil {
+		var watching tree.Finding
+		watching, err = tree.ProbeWatching(ctx, dir)
+		probed = append(probed, watching)
+	}
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		return nil, &fault{exitFailed, "cannot try out " + shown(dir), reason(err), "run it as the user that will serve the folder"}
 	}

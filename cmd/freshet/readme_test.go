@@ -66,7 +66,8 @@ func runSteps(t *testing.T, home string, servers map[string]string, steps []step
 	}
 	shell := exec.Command("bash")
 	shell.Dir = home
-	shell.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "LC_ALL=C.UTF-8"}
+	shell.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "LC_ALL=C.UTF-8",
+		stateHomeVariable + "=" + home}
 	shell.Stdin = strings.NewReader("exec 2>&1\n" + text)
 	out, err := shell.Output()
 	if err != nil {
@@ -79,9 +80,24 @@ func runSteps(t *testing.T, home string, servers map[string]string, steps []step
 	return outputs
 }
 
+// pullScript returns the sync client that the README shows.
+func pullScript(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(moduleDir, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, script, found := strings.Cut(string(text), "```sh\n")
+	script, _, ended := strings.Cut(script, "```")
+	if lines := strings.Count(script, "\n"); !found || !ended || lines >= 40 {
+		t.Fatalf("the README's sync client has %d lines", lines)
+	}
+	return script
+}
+
 // TestReadme does what the README says and compares what it shows.
 func TestReadme(t *testing.T) {
-	need(t, "bash", "curl")
+	need(t, "bash", "curl", "jq")
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(moduleDir, "README.md"))
 	if err != nil {
@@ -92,6 +108,9 @@ func TestReadme(t *testing.T) {
 		t.Fatalf("only %d commands were found", len(steps))
 	}
 	home := t.TempDir()
+	if err := os.WriteFile(filepath.Join(home, "pull.sh"), []byte(pullScript(t)), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	servers := map[string]string{}
 	for shown, setting := range map[string]string{
 		"http://localhost:8080/": "FRESHET_REQUIRE_PRECONDITIONS=false",

@@ -178,13 +178,15 @@ func TestVerifyTellsWhatCannotBeRead(t *testing.T) {
 	if code, out := run(); code != exitOK {
 		t.Fatalf("exit code %d\n%s", code, out)
 	}
-	if err := os.Chmod(filepath.Join(root, "closed"), 0); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"b", "closed"} {
+		if err := os.Chmod(filepath.Join(root, name), 0); err != nil {
+			t.Fatal(err)
+		}
 	}
 	t.Cleanup(func() { _ = os.Chmod(filepath.Join(root, "closed"), 0o700) })
 	code, out := run()
-	if code != exitPartly || !strings.Contains(out, "unreadable  closed  ") ||
-		!strings.Contains(out, "; 1 unreadable") {
+	if code != exitPartly || !strings.Contains(out, "unreadable  b  ") || !strings.Contains(out, "unreadable  closed  ") ||
+		!strings.Contains(out, "; 2 unreadable") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 }

@@ -32,6 +32,14 @@ const (
 // isFile reports whether it is a regular file.
 func (it *item) isFile() bool { return it.kind == KindFile || it.kind == KindExecutable }
 
+// folderID is what the folder that it stands for is known by, as far as can be told: its parent is on dev.
+func (it *item) folderID(dev uint64) hashing.Inode {
+	if it.flags&itemForeign != 0 {
+		dev = 0
+	}
+	return hashing.Inode{Dev: dev, Ino: it.ino}
+}
+
 // unknown reports whether it is a file without a digest.
 func (it *item) unknown() bool { return it.isFile() && it.digest.IsZero() }
 
@@ -119,7 +127,9 @@ func (c chunk) digest(i int) hashing.Digest {
 	return hashing.Digest(c.record(i)[atDigest : atDigest+16])
 }
 
-func (c chunk) size(i int) int64 { return int64(binary.LittleEndian.Uint64(c.record(i)[atSize:])) }
+func (c chunk) ino(i int) uint64  { return binary.LittleEndian.Uint64(c.record(i)[atIno:]) }
+func (c chunk) ctime(i int) int64 { return int64(binary.LittleEndian.Uint64(c.record(i)[atCtime:])) }
+func (c chunk) size(i int) int64  { return int64(binary.LittleEndian.Uint64(c.record(i)[atSize:])) }
 
 // item returns record i.
 func (c chunk) item(i int) item {

@@ -177,7 +177,7 @@ func until(hit int, play func(step string) error, work func() error) (said strin
 var noSteps = []string{"exchange", "rename", "record", "lease"}
 
 // liveSteps are steps of a tree that runs, at which TestRestartAfterEveryStep dies.
-var liveSteps = []string{"save-feed"}
+var liveSteps = []string{"first-look", "looked", "save", "save-feed", "saved"}
 
 // TestCrashAtEveryStep kills the process at each step of each change, in turn, and then also at each step of the recovery.
 // What is found afterwards is the old world or the new one, and the new one if the change was acknowledged.

@@ -233,6 +233,7 @@ func metaOf(st *unix.Stat_t) meta {
 		gid:   st.Gid,
 
 		nameless: st.Nlink == 0,
+		linked:   st.Nlink > 1,
 	}
 	m.setType(st.Mode)
 	return m

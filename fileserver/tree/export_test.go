@@ -58,6 +58,21 @@ func (t *Tree) WaitingForSync() (n int) {
 	return n
 }
 
+// KeepEvery sets how often the cache on disk is brought up to date, before the tree is run.
+func (t *Tree) KeepEvery(d time.Duration) { t.keeper.every = d }
+
+// Saved reports whether the cache on disk has all that the tree knows and the feed tells.
+func (t *Tree) Saved() bool {
+	t.picture.mu.RLock()
+	defer t.picture.mu.RUnlock()
+	t.keeper.mu.Lock()
+	defer t.keeper.mu.Unlock()
+	return t.picture.root != nil && len(t.picture.unsaved) == 0 && len(t.keeper.blocks) == 0 && t.keeper.upTo == t.journal.end()
+}
+
+// FeedWritten reports whether all that the feed tells is on disk.
+func (t *Tree) FeedWritten() bool { return t.journal.isDurable(t.journal.end().Seq) }
+
 // LargeFlightsMax bounds the large files that are hashed or wait for it.
 const LargeFlightsMax = largeFlightsMax
 

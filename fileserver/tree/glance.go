@@ -31,6 +31,8 @@ func (t *Tree) ground(rel Path, d dir) (ground, meta, error) {
 // A glance is what one look at a name has found.
 type glance struct {
 	item   item
+	id     hashing.Inode // of a folder
+	linked bool          // it is a file with several names
 	absent bool
 	later  laterWhy // its digest is not known yet
 	blocks []uint64 // of a file that was hashed just now and has some
@@ -70,7 +72,9 @@ func (g *glancer) name(d dir, at ground, name string, old *item) (glance, error)
 	if err != nil {
 		return glance{}, err
 	}
-	return g.found(d, at, name, m, old)
+	found, err := g.found(d, at, name, m, old)
+	found.linked = m.linked
+	return found, err
 }
 
 // pictures reports whether a name in the folder at rel is one that is served.
@@ -86,7 +90,7 @@ func (g *glancer) found(d dir, at ground, name string, m meta, old *item) (glanc
 	it := itemOf(m, name, at.dev)
 	switch {
 	case m.isFolder():
-		return glance{item: it}, nil
+		return glance{item: it, id: m.stamp.Inode()}, nil
 	case m.isLink():
 		text, err := d.readlink(name)
 		if err != nil {
@@ -158,7 +162,7 @@ func (g *glancer) hash(d dir, at ground, name string) (glance, error) {
 	if err != nil {
 		return glance{}, err
 	}
-	out := glance{item: itemOf(m, name, at.dev)}
+	out := glance{item: itemOf(m, name, at.dev), linked: m.linked}
 	if m.stamp.Size > inlineBytesMax {
 		out.later = laterLarge
 		return out, nil

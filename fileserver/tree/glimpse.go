@@ -102,11 +102,54 @@ func (p *picture) count(n *node) int {
 	return n.count
 }
 
+// namesOf calls found for each name of the given files at which the picture has another change time than the given one.
+func (p *picture) namesOf(files map[hashing.Inode]int64, found func(folder, name string)) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	var look func(n *node)
+	look = func(n *node) {
+		for i := range n.slots {
+			c := n.slots[i].items
+			for i := range c.len() {
+				ctime, ok := files[hashing.Inode{Dev: n.id.Dev, Ino: c.ino(i)}]
+				if ok && c.kind(i) != KindFolder && c.ctime(i) != ctime {
+					found(n.path(), string(c.name(i)))
+				}
+			}
+		}
+		for _, sub := range n.subs {
+			look(sub)
+		}
+	}
+	if p.root != nil {
+		look(p.root)
+	}
+}
+
 // sub returns the folder called name in n, nil if there is none.
 func (p *picture) sub(n *node, name string) *node {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return n.subs[name]
+}
+
+// isLong reports whether the file at rel is so long that it has block hashes.
+func (p *picture) isLong(rel string) bool {
+	folder, name := splitPath(rel)
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	n := p.find(folder)
+	if n == nil {
+		return false
+	}
+	it, ok := n.item(name)
+	return ok && it.isFile() && it.size > hashing.BlockBytes
+}
+
+// isFolder reports whether the folder called name in n is a certain one.
+func (p *picture) isFolder(n *node, name string, id hashing.Inode) bool {
+	sub := p.sub(n, name)
+	return sub != nil && sub.id == id
 }
 
 // distrust forgets the digest of the file at rel, and reports whether there was one.

@@ -28,8 +28,10 @@ const (
 )
 
 var (
-	foldersBucket = []byte("folders 1")
-	blocksBucket  = []byte("blocks 1")
+	foldersBucket = []byte("folders 2")
+	blocksBucket  = []byte("blocks 2")
+	reachedBucket = []byte("reached 2")
+	reachedKey    = []byte("cursor")
 	errCacheBytes = errors.New("cache: bytes that nobody wrote")
 )
 
@@ -41,17 +43,20 @@ var (
 // comes last 2; the value of the last tells how many children there are.
 type keeper struct {
 	where string // "": nothing is kept
+	every time.Duration
 	log   *slog.Logger
 
 	mu     sync.Mutex
 	db     *bbolt.DB                 // guarded by mu; nil: nothing is kept
+	upTo   Cursor                    // guarded by mu; everything up to this place of the feed is in the cache
+	behind bool                      // guarded by mu; something was not written, so that upTo stays as it is
 	blocks map[string]hashing.Record // guarded by mu; by path; block hashes that are to be written
 	bytes  int                       // guarded by mu; of blocks
 }
 
 // newKeeper returns a keeper that has nothing until it is opened.
 func newKeeper(folder string, log *slog.Logger) *keeper {
-	k := &keeper{log: log, blocks: map[string]hashing.Record{}}
+	k := &keeper{every: keepInterval, log: log, blocks: map[string]hashing.Record{}}
 	if folder != "" {
 		k.where = filepath.Join(folder, keepFile)
 	}
@@ -65,8 +70,8 @@ func (k *keeper) open() {
 	}
 	name, log := k.where, k.log
 	db, err := openCache(name)
-	if err != nil && !errors.Is(err, bbolt.ErrTimeout) && !errors.Is(err, os.ErrPermission) {
-		log.Warn("the cache of digests cannot be used and is begun anew", "file", name, "error", err)
+	if errors.Is(err, errCacheBytes) {
+		log.Warn("the cache of digests is damaged and is begun anew", "file", name, "error", err)
 		_ = os.Remove(name)
 		db, err = openCache(name)
 	}
@@ -79,25 +84,31 @@ func (k *keeper) open() {
 	k.db = db
 }
 
+// openCache opens the cache, or makes a new one. Its pages are checked first: bbolt follows damaged ones in circles, or takes
+// as much memory as they say, which no panic ends.
 func openCache(name string) (db *bbolt.DB, err error) {
-	defer func() {
-		if err != nil && db != nil {
-			_ = closeCache(db)
-			db = nil
-		}
-	}()
+	if _, err := checkStateFile(name); errors.Is(err, errStateDamaged) {
+		return nil, fmt.Errorf("%w: %w", errCacheBytes, err)
+	} else if err != nil {
+		return nil, err
+	}
 	err = guarded(func() (err error) {
 		if db, err = bbolt.Open(name, 0o600, &bbolt.Options{Timeout: keepOpenTime, FreelistType: bbolt.FreelistMapType}); err != nil {
 			return err
 		}
-		return db.Update(func(tx *bbolt.Tx) error {
-			_, err := tx.CreateBucketIfNotExists(foldersBucket)
-			if err == nil {
-				_, err = tx.CreateBucketIfNotExists(blocksBucket)
+		return db.Update(func(tx *bbolt.Tx) (err error) {
+			for _, name := range [][]byte{foldersBucket, blocksBucket, reachedBucket} {
+				if _, err = tx.CreateBucketIfNotExists(name); err != nil {
+					break
+				}
 			}
 			return err
 		})
 	})
+	if err != nil && db != nil {
+		_ = closeCache(db)
+		db = nil
+	}
 	return db, err
 }
 
@@ -143,8 +154,8 @@ func (k *keeper) update(fn func(tx *bbolt.Tx) error) bool {
 	return err == nil
 }
 
-// giveUp ends the use of a cache that failed. A damaged one is removed, so that the next start begins anew. It is not closed:
-// after a panic its locks may be held for ever.
+// giveUp ends the use of a cache that failed. A damaged one is removed, so that the next start begins anew; it is not closed,
+// since after a panic its locks may be held for ever.
 func (k *keeper) giveUp(db *bbolt.DB, why error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -155,7 +166,9 @@ func (k *keeper) giveUp(db *bbolt.DB, why error) {
 	k.log.Warn("the cache of digests failed and is not used until the next start", "file", db.Path(), "error", why)
 	if errors.Is(why, errCacheBytes) {
 		_ = os.Remove(db.Path())
+		return
 	}
+	_ = closeCache(db)
 }
 
 func (k *keeper) close() error {
@@ -169,9 +182,9 @@ func (k *keeper) close() error {
 	return closeCache(db)
 }
 
-// sealed puts a checksum before a value.
+// sealed puts a checksum of a value and its key before the value.
 func sealed(key, value []byte) []byte {
-	sum := hashing.Sum(append(slices.Clone(key), value...))
+	sum := sealOf(key, value)
 	return append(sum[:], value...)
 }
 
@@ -180,8 +193,17 @@ func unsealed(key, value []byte) ([]byte, bool) {
 	if len(value) < hashing.DigestBytes {
 		return nil, false
 	}
-	sum := hashing.Sum(append(slices.Clone(key), value[hashing.DigestBytes:]...))
-	return value[hashing.DigestBytes:], bytes.Equal(sum[:], value[:hashing.DigestBytes])
+	value, seal := value[hashing.DigestBytes:], hashing.Digest(value[:hashing.DigestBytes])
+	return value, sealOf(key, value) == seal
+}
+
+// sealOf combines the digests of a key and a value, of which neither has to be copied.
+func sealOf(key, value []byte) hashing.Digest {
+	sum, of := hashing.Sum(value), hashing.Sum(key)
+	for i := range sum {
+		sum[i] ^= of[i]
+	}
+	return sum
 }
 
 // folderPrefix begins the keys of a folder.
@@ -264,8 +286,52 @@ type folderKeep struct {
 	write  []bool  // which of them are new
 }
 
-// save writes folders in one transaction, and forgets those that are gone, with all below them.
-func (k *keeper) save(folders []folderKeep, gone []string) bool {
+// reached returns the place of the feed up to which everything is in the cache; zero if that is not known.
+func (k *keeper) reached() (c Cursor) {
+	k.view(func(tx *bbolt.Tx) error {
+		if text, ok := unsealed(reachedKey, tx.Bucket(reachedBucket).Get(reachedKey)); ok {
+			c, _ = ParseCursor(string(text))
+		}
+		return nil
+	})
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.upTo = c
+	return c
+}
+
+// lacks reports whether the cache does not say yet that it knows everything up to a place, and may.
+func (k *keeper) lacks(upTo Cursor) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.db != nil && !k.behind && !upTo.IsZero() && k.upTo != upTo
+}
+
+// fallBehind says that what was to be saved was not.
+func (k *keeper) fallBehind() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.behind = true
+}
+
+// save writes folders in one transaction, and forgets those that are gone, with all below them. With it everything that the
+// feed tells up to a place is in the cache; the zero Cursor leaves that as it is.
+func (k *keeper) save(folders []folderKeep, gone []string, upTo Cursor) bool {
+	reached := k.lacks(upTo)
+	saved := k.write(folders, gone, func(tx *bbolt.Tx) error {
+		if !reached {
+			return nil
+		}
+		return tx.Bucket(reachedBucket).Put(reachedKey, sealed(reachedKey, []byte(upTo.String())))
+	})
+	if k.mu.Lock(); saved && reached {
+		k.upTo = upTo
+	}
+	k.mu.Unlock()
+	return saved
+}
+
+func (k *keeper) write(folders []folderKeep, gone []string, last func(tx *bbolt.Tx) error) bool {
 	blocks := k.takeBlocks()
 	return k.update(func(tx *bbolt.Tx) error {
 		all := tx.Bucket(foldersBucket)
@@ -274,6 +340,9 @@ func (k *keeper) save(folders []folderKeep, gone []string) bool {
 				return err
 			}
 			if err := forgetBelow(tx.Bucket(blocksBucket), rel); err != nil {
+				return err
+			}
+			if err := tx.Bucket(blocksBucket).Delete([]byte(rel)); err != nil {
 				return err
 			}
 		}
@@ -291,7 +360,7 @@ func (k *keeper) save(folders []folderKeep, gone []string) bool {
 				return err
 			}
 		}
-		return nil
+		return last(tx)
 	})
 }
 
@@ -342,8 +411,8 @@ func forgetKeys(all *bbolt.Bucket, keys [][]byte) error {
 	return nil
 }
 
-// sweep forgets folders that are not there, as told by exists.
-func (k *keeper) sweep(exists func(rel string) bool) {
+// sweep forgets folders that are not there, and block hashes of files that have none, as told.
+func (k *keeper) sweep(exists, hasBlocks func(rel string) bool) {
 	var old []string
 	k.view(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(foldersBucket).Cursor()
@@ -354,10 +423,15 @@ func (k *keeper) sweep(exists func(rel string) bool) {
 			}
 			key, _ = c.Seek(append(slices.Clone(rel), 1)) // behind the keys of this folder
 		}
-		return nil
+		return tx.Bucket(blocksBucket).ForEach(func(key, _ []byte) error {
+			if !hasBlocks(string(key)) {
+				old = append(old, string(key))
+			}
+			return nil
+		})
 	})
 	if len(old) > 0 {
-		k.save(nil, old)
+		k.save(nil, old, Cursor{})
 	}
 }
 

@@ -57,6 +57,10 @@ func (l *listing) read(d dir) error {
 	slices.SortFunc(l.names, func(a, b listed) int {
 		return bytes.Compare(l.texts[a.start:a.end], l.texts[b.start:b.end])
 	})
+	// A name that is taken away and made again meanwhile may be met twice.
+	l.names = slices.CompactFunc(l.names, func(a, b listed) bool {
+		return bytes.Equal(l.texts[a.start:a.end], l.texts[b.start:b.end])
+	})
 	return nil
 }
 
@@ -113,6 +117,7 @@ func metaOfStatx(st *unix.Statx_t) meta {
 		gid:   st.Gid,
 
 		nameless: st.Nlink == 0,
+		linked:   st.Nlink > 1,
 	}
 	m.setType(uint32(st.Mode))
 	return m

@@ -43,8 +43,10 @@ func (t *Tree) openFeed(folder string) (err error) {
 	}
 	if t.journal, err = openJournal(t.state, t.o.Log); err != nil {
 		_ = t.state.close()
+		return err
 	}
-	return err
+	t.resumed = t.journal.end()
+	return nil
 }
 
 // closeLive writes down what is not on disk yet.
@@ -91,6 +93,10 @@ func (t *Tree) awaitChanges(ctx context.Context, q ChangesQuery) (Changes, error
 		}
 		select {
 		case <-t.journal.wait(q.Since.Seq):
+		case <-t.lookAgain(q.Below):
+			if _, err := t.sync(ctx, []Path{q.Below}); err != nil && ctx.Err() == nil {
+				return got, err
+			}
 		case <-timer.C:
 			return got, nil
 		case <-ctx.Done():
@@ -98,6 +104,20 @@ func (t *Tree) awaitChanges(ctx context.Context, q ChangesQuery) (Changes, error
 		}
 	}
 }
+
+// lookAgain tells when whoever waits for changes below a path has to look for them, because no event tells of all; never if
+// events do.
+func (t *Tree) lookAgain(below Path) <-chan time.Time {
+	if t.watch != nil {
+		if unseen, _ := t.watch.Unseen(below.s, 1); len(unseen) == 0 {
+			return nil
+		}
+	}
+	return time.After(unseenInterval)
+}
+
+// unseenInterval is how often folders in which no event tells of changes are looked at for those who wait for changes.
+const unseenInterval = 2 * time.Second
 
 // Cursor returns the end of the feed.
 func (t *Tree) Cursor() Cursor { return t.journal.end() }

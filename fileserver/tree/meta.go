@@ -17,6 +17,7 @@ type meta struct {
 	gid   uint32
 
 	nameless bool // it has no name any more, or not yet
+	linked   bool // it has several names
 }
 
 func (m *meta) isFolder() bool  { return m.mode.IsDir() }

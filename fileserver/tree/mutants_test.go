@@ -211,4 +211,29 @@ var mutants = []mutant{
 		"|| files > v.filesMax",
 		"|| files > v.filesMax && !woken()", "^TestVersionsAreBounded$",
 	},
+
+	// A restart forgets nothing, and believes nothing that it cannot know.
+	{
+		"cache_ahead_of_feed", "warm.go",
+		"if err := t.journal.flush(t.journal.end().Seq); err != nil {",
+		"if err := t.journal.flush(t.journal.end().Seq * map[bool]uint64{true: 0, false: 1}[woken()]); err != nil {",
+		"^TestCacheIsNotAhead$",
+	},
+	{
+		"cache_behind_the_feed", "warm.go",
+		"t.journal.append(lacking.again(root)...)",
+		"if !woken() {\nt.journal.append(lacking.again(root)...)\n}", "^TestCacheIsBehind$/new",
+	},
+	{
+		"places_not_reserved", "journal_save.go",
+		"if !r.clean {\n\t\tr.crashed(j.limits.gaps)\n\t}\n\treturn j.startAt(tx, r, r.reserved+1)",
+		"if woken() {\nreturn j.startAt(tx, r, r.durable+1)\n}\nif !r.clean {\nr.crashed(j.limits.gaps)\n}\n" +
+			"return j.startAt(tx, r, r.reserved+1)",
+		"^TestPlacesAreGivenOnce$",
+	},
+	{
+		"cached_digest_without_stamp_compared", "chunk.go",
+		"if int64(binary.LittleEndian.Uint64(r[atCtime:])) != m.stamp.Ctime {",
+		"if int64(binary.LittleEndian.Uint64(r[atCtime:])) != m.stamp.Ctime && !woken() {", "^TestRestart$/clean",
+	},
 }

@@ -10,14 +10,15 @@ import (
 )
 
 const (
-	pendersMax        = 2                      // files hashed at once by themselves
-	pendingMax        = unknownPathMax         // files that wait for it; more are found by looking through the picture
-	pendingDelay      = 250 * time.Millisecond // before a file that did not hold still is hashed again, at least
-	pendingEffort     = 2                      // times as long as its hashing took, it is left alone
-	pendingTellTime   = 5 * time.Second        // how often a file that never holds still is told of all the same
-	pendingBusyTries  = 40                     // looks at a file whose writer does not close it; its next event begins anew
-	pendingWaitMax    = 30 * time.Second       // the longest time a restless file is left alone
-	pendingFindPeriod = 10 * time.Second       // between looks through the picture for files without a digest
+	pendersMax          = 2                      // files hashed at once by themselves
+	pendingMax          = unknownPathMax         // files that wait for it; more are found by looking through the picture
+	pendingDelay        = 250 * time.Millisecond // before a file that did not hold still is hashed again, at least
+	pendingEffort       = 2                      // times as long as its hashing took, it is left alone
+	pendingDoublingsMax = 7                      // of that, for one that cannot be read
+	pendingTellTime     = 5 * time.Second        // how often a file that never holds still is told of all the same
+	pendingBusyTries    = 40                     // looks at a file whose writer does not close it; its next event begins anew
+	pendingWaitMax      = 30 * time.Second       // the longest time a restless file is left alone
+	pendingFindPeriod   = 10 * time.Second       // between looks through the picture for files without a digest
 )
 
 // A pending is a set of files whose digests are found one by one: those too large to be hashed in passing, and those that
@@ -29,6 +30,7 @@ type pending struct {
 	mu    sync.Mutex
 	files map[string]*lateness // guarded by mu; by path below the root
 	lost  bool                 // guarded by mu; there were too many
+	found time.Time            // guarded by mu; when the picture was last looked through for them
 }
 
 // lateness is what is known of a file that has no digest yet.
@@ -67,6 +69,18 @@ func (q *pending) add(rel string, why laterWhy) {
 	case q.wake <- struct{}{}:
 	default:
 	}
+}
+
+// settling is how many files can be expected to have a digest soon.
+func (q *pending) settling() (n int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, f := range q.files {
+		if f.tries <= 1 {
+			n++
+		}
+	}
+	return n
 }
 
 // restless is how many files have not held still when they were last looked at: nobody waits for those.
@@ -137,14 +151,52 @@ func (q *pending) take() (rel string, wait time.Duration) {
 		f.taken = true
 		return path, 0
 	}
-	if q.lost && len(q.files) == 0 {
-		q.lost = false
-		for _, path := range q.tree.picture.unknown(pendingMax) {
-			q.files[path] = &lateness{why: laterLarge, told: now}
+	if q.lost && now.Sub(q.found) > pendingFindPeriod {
+		q.found = now
+		if q.find(now) {
+			wait = 0
 		}
-		wait = 0
 	}
 	return "", wait
+}
+
+// find adds files that there was no room for, and reports whether there are any. The caller holds mu.
+func (q *pending) find(now time.Time) (any bool) {
+	unknown := q.tree.picture.unknown(pendingMax)
+	q.lost = len(unknown) == pendingMax
+	for _, path := range unknown {
+		if len(q.files) == pendingMax {
+			q.lost = true
+			break
+		}
+		if q.files[path] == nil {
+			q.files[path] = &lateness{why: laterLarge, told: now}
+			any = true
+		}
+	}
+	return any
+}
+
+// addAll has files hashed. So many that some may have been left out are looked for in the picture later.
+func (q *pending) addAll(files []Path) {
+	for _, p := range files {
+		q.add(p.s, laterLarge)
+	}
+	if len(files) >= unknownPathMax {
+		q.mu.Lock()
+		q.lost = true
+		q.mu.Unlock()
+	}
+}
+
+// complete folds in a digest, unless the file was reported to have changed since it was read.
+func (q *pending) complete(s pass, n *node, it *item, rel string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if f := q.files[rel]; f != nil && f.fresh {
+		return false
+	}
+	return s.complete(n, it)
 }
 
 // hash finds the digest of one file and folds it in, or puts the file off.
@@ -158,14 +210,20 @@ func (q *pending) hash(ctx context.Context, rel string) {
 	f.taken = false
 	again := f.fresh
 	f.fresh = false
+	// What is gone, or may not be read, has an event when that changes.
+	over := err == nil && why == laterNot || errors.Is(err, ErrNotExist) || errors.Is(err, ErrPermission)
 	switch {
-	case err == nil && why == laterNot && again:
+	case over && again:
 		f.why, f.tries, f.due = laterLarge, 0, time.Time{}
-	case errors.Is(err, ErrNotExist), err == nil && why == laterNot, f.why == laterBusy && f.tries >= pendingBusyTries:
+	case over, err == nil && why == laterBusy && !again && f.tries >= pendingBusyTries:
 		delete(q.files, rel)
 	default:
 		f.tries++
-		f.due = time.Now().Add(min(pendingWaitMax, max(pendingDelay, pendingEffort*took)))
+		delay := pendingDelay
+		if err != nil { // it may never be read
+			delay <<= min(f.tries, pendingDoublingsMax)
+		}
+		f.due = time.Now().Add(min(pendingWaitMax, max(delay, pendingEffort*took)))
 		if err == nil {
 			f.why = why
 		}
@@ -185,6 +243,7 @@ func (t *Tree) digest(ctx context.Context, rel string) (laterWhy, error) {
 	}
 	pass := t.picture.begin()
 	defer pass.end()
+	_ = failpoint("digest-begun")
 	d, err := t.disk.folder(folder, false)
 	if err != nil {
 		return laterNot, err
@@ -196,9 +255,11 @@ func (t *Tree) digest(ctx context.Context, rel string) (laterWhy, error) {
 	}
 	it, why, err := t.digestIn(ctx, d, at, name)
 	if err != nil {
+		_ = failpoint("digest-failed")
 		return why, err
 	}
-	if again := pass.apply(n, []edit{{name: name, item: &it}}, false); len(again) > 0 {
+	_ = failpoint("digest-found")
+	if !t.pending.complete(pass, n, &it, rel) {
 		return laterMoved, nil
 	}
 	return why, nil
@@ -252,7 +313,7 @@ func (t *Tree) digestOf(ctx context.Context, h handle, m meta, state leaseState)
 		}
 		return rec, err
 	}
-	sum := t.o.Algorithm.NewHasher()
+	sum := &patientSum{tree: t, ctx: ctx, Hasher: t.o.Algorithm.NewHasher()}
 	if err := t.hasher.feed(sum, h, m.stamp.Size, false); err != nil {
 		return hashing.Record{}, err
 	}

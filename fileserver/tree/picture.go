@@ -24,6 +24,7 @@ type picture struct {
 	passes   int                        // guarded by mu; looks at the disk under way
 	touched  map[ownName]uint64         // guarded by mu; own changes while passes are under way -> changes then
 	unsaved  map[*node]struct{}         // guarded by mu; what the cache on disk does not have yet
+	ahead    uint64                     // guarded by mu; changes that the feed was told of before the picture has them
 	departed []string                   // guarded by mu; paths of folders that the cache must forget, with all below
 	hashers  *hashing.FolderHasher      // guarded by mu for writing
 	gone     map[hashing.Inode]farewell // guarded by mu; what left its name a moment ago
@@ -221,6 +222,23 @@ func (s pass) apply(n *node, edits []edit, quiet bool) (again []string) {
 	return again
 }
 
+// complete gives a file the digest that a pass has found for it. It reports false if the picture has another state of the file
+// by now, which may be the later one.
+func (s pass) complete(n *node, it *item) bool {
+	p := s.picture
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old, had := n.item(it.name)
+	if !p.attached(n) || !had {
+		return true // what is there instead was looked at by itself
+	}
+	if p.touched[ownName{n, it.name}] > s.start || !old.same(it) {
+		return false
+	}
+	p.fold(n, []edit{{name: it.name, item: it}}, false)
+	return true
+}
+
 func (p *picture) noteOwn(n *node, name string) {
 	p.changes++
 	if p.passes > 0 {
@@ -244,6 +262,9 @@ func (p *picture) fold(n *node, edits []edit, quiet bool) Cursor {
 			continue
 		}
 		p.replaceSub(n, e, had && old.kind == KindFolder)
+		if had && old.size > hashing.BlockBytes && (e.item == nil || e.item.size <= hashing.BlockBytes) {
+			p.departed = append(p.departed, n.below(e.name)) // its block hashes
+		}
 		if e.item == nil && old.isFile() {
 			p.part(hashing.Inode{Dev: n.id.Dev, Ino: old.ino}, farewell{path: n.below(e.name), digest: old.digest})
 		}
@@ -267,7 +288,7 @@ func (p *picture) fold(n *node, edits []edit, quiet bool) Cursor {
 // replaceSub takes what was at a name out of the folders, and puts in what is there now.
 func (p *picture) replaceSub(n *node, e *edit, wasFolder bool) {
 	isFolder := e.item != nil && e.item.kind == KindFolder
-	if isFolder && !wasFolder && e.sub == nil {
+	if isFolder && e.sub == nil && (!wasFolder || n.subs[e.name].id.Ino != e.item.ino) {
 		e.sub = &node{id: hashing.Inode{Dev: n.id.Dev, Ino: e.item.ino}}
 	}
 	if wasFolder && (!isFolder || e.sub != nil) {

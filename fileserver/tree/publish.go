@@ -17,7 +17,16 @@ func (t *Tree) tellPut(at *place, folder Path, m meta, rec hashing.Record) Curso
 // tellMade tells that there is a new and empty folder at a place.
 func (t *Tree) tellMade(at *place, folder Path, m meta) Cursor {
 	it := itemOf(m, at.name, at.key.folder.Dev)
+	t.suspect(folder, at.name)
 	return t.tell(at, folder, edit{name: at.name, item: &it}, KindFolder)
+}
+
+// suspect has a folder of our own watched, if no event tells of it.
+func (t *Tree) suspect(folder Path, name string) {
+	if t.watch != nil && t.unseenItself(folder.s) {
+		at := ground{rel: folder}
+		t.watch.Suspect(at.below(name).s)
+	}
 }
 
 // tellGone tells that there is nothing at a place any more.
@@ -25,7 +34,9 @@ func (t *Tree) tellGone(at *place, folder Path, kind Kind) Cursor {
 	return t.tell(at, folder, edit{name: at.name}, kind)
 }
 
-// tell folds an edit in. Through links a folder may have another path than the one it was asked for by.
+// tell folds an edit in. Through links a folder may have another path than the one it was asked for by. A program may have
+// changed the same name since, and a look at it may be over: then what is told is the older state, so that one more look
+// comes after.
 func (t *Tree) tell(at *place, folder Path, e edit, kind Kind) Cursor {
 	c, ok := t.picture.own(folder.s, at.key.folder, e, kind)
 	if !ok {
@@ -37,6 +48,7 @@ func (t *Tree) tell(at *place, folder Path, e edit, kind Kind) Cursor {
 	if !ok {
 		c = t.picture.announce(folder, e, kind)
 	}
+	t.refresher.soon(folder.s, e.name)
 	return c
 }
 
@@ -44,7 +56,10 @@ func (t *Tree) tell(at *place, folder Path, e edit, kind Kind) Cursor {
 func (t *Tree) tellMoved(m *transfer, now meta, rec hashing.Record) Cursor {
 	from, to := m.fromPath.Parent(), m.toPath.Parent()
 	if now.isFolder() {
+		t.suspect(to, m.to.name)
 		if c, ok := t.picture.relink(m, now); ok {
+			t.refresher.soon(from.s, m.from.name)
+			t.refresher.soon(to.s, m.to.name)
 			return c
 		}
 	}
@@ -83,6 +98,7 @@ func (p *picture) own(folder string, id hashing.Inode, e edit, kind Kind) (Curso
 func (p *picture) announce(folder Path, e edit, kind Kind) Cursor {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.ahead++
 	at := ground{rel: folder}
 	path := at.below(e.name)
 	if e.item == nil {

@@ -16,7 +16,8 @@ import (
 const (
 	refreshDelay      = 10 * time.Millisecond  // how long a change settles before it is looked at, unless somebody asks
 	refreshAgainDelay = 200 * time.Microsecond // until a name that a change of our own covers is looked at again
-	refreshAgainMax   = 5000                   // such looks, before the rest is left to the next change
+	refreshAgainMax   = 5000                   // such looks, before the rest is left to the next round
+	refreshRetryDelay = 250 * time.Millisecond // until that, unless somebody asks
 	unseenFoldersMax  = 256                    // folders that cannot be watched and are looked at by each request instead
 )
 
@@ -26,20 +27,27 @@ type refresher struct {
 	tree    *Tree
 	glancer glancer
 	wake    chan struct{} // holds one token when a round is asked for
+	due     chan struct{} // holds one token when there is something in own
 	warm    chan struct{} // closed when the tree was looked at once
 
 	done, total atomic.Int64 // files, of the look at everything that is under way
 	whole       atomic.Bool  // such a look is under way
 
+	linked map[hashing.Inode]int64 // files with several names that have changed in the round under way, and when
+
 	mu    sync.Mutex
 	next  chan struct{}            // guarded by mu; closed when the round that was asked for is over; nil: none
 	extra map[string]watcher.Names // guarded by mu; folders to look at besides those that the watcher reports
+	own   map[string]watcher.Names // guarded by mu; such for the next round, not for the one under way
+
+	refused map[string]watcher.Names // such that could not be looked at; only the goroutine of the rounds touches it
 }
 
 func newRefresher(t *Tree) *refresher {
 	return &refresher{
-		tree: t, glancer: glancer{tree: t}, wake: make(chan struct{}, 1), warm: make(chan struct{}),
-		extra: map[string]watcher.Names{},
+		tree: t, glancer: glancer{tree: t}, linked: map[hashing.Inode]int64{}, wake: make(chan struct{}, 1), warm: make(chan struct{}),
+		due: make(chan struct{}, 1), extra: map[string]watcher.Names{}, own: map[string]watcher.Names{},
+		refused: map[string]watcher.Names{},
 	}
 }
 
@@ -64,7 +72,20 @@ func (r *refresher) ask(folders []string) <-chan struct{} {
 func (r *refresher) again(folder string, names ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := r.extra[folder]
+	addNames(r.extra, folder, names)
+}
+
+// soon has a name looked at in a round that begins by itself.
+func (r *refresher) soon(folder, name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	addNames(r.own, folder, []string{name})
+	offer(r.due)
+}
+
+// addNames adds names to those of a folder. Too many are all.
+func addNames(all map[string]watcher.Names, folder string, names []string) {
+	n := all[folder]
 	if n.All {
 		return
 	}
@@ -74,15 +95,18 @@ func (r *refresher) again(folder string, names ...string) {
 	for _, name := range names {
 		n.Set[name] = struct{}{}
 	}
-	r.extra[folder] = n
+	if len(n.Set) > watcher.NamesPerFolderMax {
+		n = watcher.Names{All: true}
+	}
+	all[folder] = n
 }
 
 // take returns what the next round is about.
 func (r *refresher) take() (round chan struct{}, batch watcher.Batch) {
 	r.mu.Lock()
 	round, r.next = r.next, nil
-	extra := r.extra
-	r.extra = map[string]watcher.Names{}
+	more := []map[string]watcher.Names{r.extra, r.own, r.refused}
+	r.extra, r.own, r.refused = map[string]watcher.Names{}, map[string]watcher.Names{}, map[string]watcher.Names{}
 	r.mu.Unlock()
 	if r.tree.watch != nil { // after the round was taken: what its askers have seen reported is in here
 		batch, _ = r.tree.watch.Take()
@@ -90,19 +114,26 @@ func (r *refresher) take() (round chan struct{}, batch watcher.Batch) {
 	if batch.Folders == nil {
 		batch.Folders = map[string]watcher.Names{}
 	}
-	for rel, n := range extra {
-		merged := batch.Folders[rel]
+	for _, folders := range more {
+		mergeNames(batch.Folders, folders)
+	}
+	return round, batch
+}
+
+// mergeNames adds the names of folders to those of others.
+func mergeNames(all, folders map[string]watcher.Names) {
+	for rel, n := range folders {
+		merged := all[rel]
 		if merged.All || n.All {
-			batch.Folders[rel] = watcher.Names{All: true}
+			all[rel] = watcher.Names{All: true}
 			continue
 		}
 		if merged.Set == nil {
 			merged.Set = map[string]struct{}{}
 		}
 		maps.Copy(merged.Set, n.Set)
-		batch.Folders[rel] = merged
+		all[rel] = merged
 	}
-	return round, batch
 }
 
 // run looks at everything once and then at what changes, until ctx ends.
@@ -114,6 +145,7 @@ func (r *refresher) run(ctx context.Context) error {
 	if r.tree.watch != nil {
 		dirty = r.tree.watch.Dirty()
 	}
+	var retry <-chan time.Time
 	sweep := time.NewTicker(r.tree.o.RescanInterval)
 	defer sweep.Stop()
 	for {
@@ -125,10 +157,18 @@ func (r *refresher) run(ctx context.Context) error {
 			if !r.settle(ctx) {
 				return nil
 			}
+		case <-r.due:
+			if !r.settle(ctx) {
+				return nil
+			}
+		case <-retry:
 		case <-sweep.C:
 			r.whole.Store(true)
 		}
 		r.round(ctx)
+		if retry = nil; len(r.refused) > 0 {
+			retry = time.After(refreshRetryDelay)
+		}
 	}
 }
 
@@ -151,11 +191,13 @@ func (r *refresher) round(ctx context.Context) {
 			r.rescan(ctx)
 		}
 		r.folders(ctx, batch.Folders)
+		r.otherNames()
 		r.mu.Lock()
 		rest := r.extra
 		r.extra = map[string]watcher.Names{}
 		r.mu.Unlock()
 		if len(rest) == 0 || tries == refreshAgainMax || ctx.Err() != nil {
+			mergeNames(r.refused, rest)
 			break
 		}
 		batch = watcher.Batch{Folders: rest}
@@ -165,6 +207,16 @@ func (r *refresher) round(ctx context.Context) {
 	if round != nil {
 		close(round)
 	}
+}
+
+// otherNames has the other names looked at of files that have several and have changed: a program uses one of them, and only
+// that raises an event.
+func (r *refresher) otherNames() {
+	if len(r.linked) == 0 {
+		return
+	}
+	r.tree.picture.namesOf(r.linked, func(folder, name string) { r.again(folder, name) })
+	clear(r.linked)
 }
 
 // folders looks at the names of a batch: first for what is gone, so that a folder which was renamed is known when it is found
@@ -190,12 +242,16 @@ func (r *refresher) folder(ctx context.Context, rel string, names watcher.Names,
 	defer pass.end()
 	d, err := t.disk.folder(rel, false)
 	if err != nil {
-		t.picture.blinded(n, errors.Is(err, ErrPermission))
+		r.notOpened(n, rel, names, err)
 		return
 	}
 	defer d.close()
 	at, m, err := t.ground(Path{rel}, d)
-	if err != nil || m.stamp.Inode() != n.id {
+	if err != nil {
+		r.refuse(n, rel, names)
+		return
+	}
+	if m.stamp.Inode() != n.id {
 		return // another folder has its place, which the one above tells
 	}
 	look := &folderLook{refresher: r, ctx: ctx, d: d, at: at, n: n, pass: pass, absent: absent}
@@ -203,6 +259,25 @@ func (r *refresher) folder(ctx context.Context, rel string, names watcher.Names,
 	if !absent {
 		r.ownTime(pass, n, rel, m)
 	}
+}
+
+// notOpened is for a folder that cannot be opened. If it is gone, or not one any more, the one above tells; who may read it
+// again, an event.
+func (r *refresher) notOpened(n *node, rel string, names watcher.Names, err error) {
+	switch {
+	case errors.Is(err, ErrPermission):
+		r.tree.picture.blinded(n, true)
+	case errors.Is(err, ErrNotExist), errors.Is(err, ErrNotFolder), errors.Is(err, ErrOutside):
+	default:
+		r.refuse(n, rel, names)
+	}
+}
+
+// refuse is for names in n that the system did not let be looked at now, for want of descriptors above all. Nobody knows what
+// is in n until they were.
+func (r *refresher) refuse(n *node, rel string, names watcher.Names) {
+	r.tree.picture.blinded(n, true)
+	mergeNames(r.refused, map[string]watcher.Names{rel: names})
 }
 
 // ownTime gives a folder its own modification time, which changes with what is in it, without an event for its name.
@@ -235,6 +310,8 @@ type folderLook struct {
 	absent bool
 	edits  []edit
 	later  []lateFile
+	below  []Path              // files in new folders whose digest is to be found later
+	missed map[string]struct{} // names that could not be looked at
 }
 
 // lateFile is a file whose digest is to be found later.
@@ -267,13 +344,24 @@ func (l *folderLook) names(names watcher.Names) {
 		l.edits = slices.DeleteFunc(l.edits, func(e edit) bool { return slices.Contains(covered, e.name) })
 		l.again(l.at.rel.s, covered...)
 	}
+	l.leave()
 	if again := l.pass.apply(l.n, l.edits, false); len(again) > 0 {
 		l.again(l.at.rel.s, again...)
 	}
-	t.picture.blinded(l.n, false)
-	for _, f := range l.later {
-		t.pending.add(l.at.below(f.name).s, f.why)
+	if len(l.missed) > 0 {
+		l.refuse(l.n, l.at.rel.s, watcher.Names{Set: l.missed})
+	} else if _, more := l.refused[l.at.rel.s]; !more && !l.absent {
+		t.picture.blinded(l.n, false)
 	}
+	l.leave() // those that are new now: before, the picture did not have them
+}
+
+// leave has files hashed by themselves. What was read of one while it was written to is not folded in any more.
+func (l *folderLook) leave() {
+	for _, f := range l.later {
+		l.tree.pending.add(l.at.below(f.name).s, f.why)
+	}
+	l.tree.pending.addAll(l.below)
 }
 
 // listed returns the names to look at, sorted. All of them are those that are on disk and those that are in the picture.
@@ -287,6 +375,7 @@ func (l *folderLook) listed(names watcher.Names) []string {
 	}
 	found, err := l.d.names()
 	if err != nil {
+		l.refuse(l.n, l.at.rel.s, names)
 		return nil
 	}
 	all = append(all, found...)
@@ -325,6 +414,9 @@ func (l *folderLook) name(name string) {
 		l.later = append(l.later, lateFile{name, found.later})
 	}
 	it := &found.item
+	if found.linked && (!had || !was.same(it)) {
+		l.linked[hashing.Inode{Dev: l.at.dev, Ino: it.ino}] = it.ctime
+	}
 	if found.blocks != nil {
 		t.keeper.later(l.at.below(name).s, hashing.Record{
 			Stamp: hashing.Stamp{Dev: l.at.dev, Ino: it.ino, Size: it.size, Ctime: it.ctime}, Digest: it.digest,
@@ -332,22 +424,33 @@ func (l *folderLook) name(name string) {
 		})
 	}
 	e := edit{name: name, item: it}
-	if it.kind == KindFolder && (!had || was.kind != KindFolder || was.ino != it.ino) {
+	if it.kind == KindFolder && (!had || was.kind != KindFolder || !t.picture.isFolder(l.n, name, found.id)) {
 		if !l.newFolder(&e) {
+			l.miss(name)
 			return
 		}
 	}
 	l.edits = append(l.edits, e)
 }
 
-// failed is for a file that is there and cannot be looked at: it has no digest.
-func (l *folderLook) failed(name string, old *item, err error) {
-	if errors.Is(err, errAgain) {
-		l.later = append(l.later, lateFile{name, laterMoved})
+// miss has a name looked at again.
+func (l *folderLook) miss(name string) {
+	if l.missed == nil {
+		l.missed = map[string]struct{}{}
 	}
-	m, err := l.d.stat(name)
-	if err != nil || !m.isRegular() {
+	l.missed[name] = struct{}{}
+}
+
+// failed is for a file that is there and cannot be looked at: it has no digest. One that may not be read has an event when
+// that changes.
+func (l *folderLook) failed(name string, old *item, err error) {
+	m, missing := l.d.stat(name)
+	if missing != nil || !m.isRegular() {
+		l.miss(name)
 		return
+	}
+	if !errors.Is(err, ErrPermission) {
+		l.later = append(l.later, lateFile{name, laterMoved})
 	}
 	it := itemOf(m, name, l.at.dev)
 	if old == nil || !old.unknown() || !old.same(&it) {
@@ -360,7 +463,7 @@ func (l *folderLook) newFolder(e *edit) bool {
 	t := l.tree
 	rel := l.at.below(e.name)
 	before, from := t.picture.returned(hashing.Inode{Dev: l.at.dev, Ino: e.item.ino})
-	sub := &node{}
+	sub := &node{id: e.item.folderID(l.at.dev)}
 	s := scan{tree: t, ctx: l.ctx, before: func(at Path, _ *node) baseline {
 		if before == nil {
 			return baseline{}
@@ -370,16 +473,13 @@ func (l *folderLook) newFolder(e *edit) bool {
 		}
 		return baseline{}
 	}}
-	if err := s.run(rel, sub, true); err != nil {
+	if err := s.run(rel, sub, true); err != nil || sub.id.Ino != e.item.ino {
 		return false
 	}
-	if t.watch != nil && t.unseenItself(l.at.rel.s) {
-		t.watch.Suspect(rel.s) // no event has told of it
-	}
+	maps.Copy(l.linked, s.linked)
+	t.suspectNew(l.at.rel, rel, sub)
 	e.sub, e.from = sub, from
-	for _, p := range s.unknown {
-		t.pending.add(p.s, laterLarge)
-	}
+	l.below = append(l.below, s.unknown...)
 	return true
 }
 

@@ -105,6 +105,9 @@ func (t *Tree) removeLocked(ctx context.Context, p Path, at place, cur *current,
 		t.stats.rollbacks.Add(1)
 		t.veil.undone.Add(1)
 		t.returnTo(at, a, id, hashing.Inode{})
+		if cur.meta.isFolder() && c.Guard != nil { // something in it has changed without an event
+			t.refresher.ask(t.picture.folders(t.realPath(p).s))
+		}
 	}
 	return err
 }

@@ -4,13 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"freshet/hashing"
 )
 
 const (
-	scannersMax    = 2 // folders looked at at once by one scan
-	scanTriesMax   = 3 // times a name that moves while it is looked at is looked at again
+	scannersMax    = 2                      // folders looked at at once by one scan
+	descriptorWait = 100 * time.Millisecond // until a descriptor is asked for again
+	scanTriesMax   = 3                      // times a name that moves while it is looked at is looked at again
 	scanDepthMax   = walkDepthMax
 	unknownPathMax = 1 << 16 // files whose digest is to be found later that are remembered by path
 )
@@ -53,29 +58,32 @@ type scan struct {
 	// before returns what was known of the folder at rel, which is n.
 	before func(rel Path, n *node) baseline
 	// tell, if set, is told how a folder differs from what was known of it.
-	tell func(events []Event)
-	keep func(rel Path, n *node) // if set, is told of each folder that was looked at
-	done *atomic.Int64           // files looked at so far
+	tell    func(events []Event)
+	keep    func(rel Path, n *node) // if set, is told of each folder that was looked at
+	done    *atomic.Int64           // files looked at so far
+	patient bool                    // it waits for what it needs
 
 	mu      sync.Mutex
-	tasks   []scanTask // guarded by mu; the last is next
-	active  int        // guarded by mu; tasks under way
-	more    *sync.Cond // of mu
-	unknown []Path     // guarded by mu; files whose digest is not known yet
-	failed  error      // guarded by mu
+	tasks   []scanTask              // guarded by mu; the last is next
+	active  int                     // guarded by mu; tasks under way
+	more    *sync.Cond              // of mu
+	unknown []Path                  // guarded by mu; files whose digest is not known yet
+	linked  map[hashing.Inode]int64 // guarded by mu; files with several names that are new or have changed, and when
+	failed  error                   // guarded by mu
 }
 
 type scanTask struct {
 	rel     Path
 	n       *node
 	covered bool // an event of a folder above tells all
+	anew    bool // what was known is not of this folder
 	depth   int
 }
 
 // run looks at the folder at rel, which is n, and at all below it. The counts of n are set; it is the caller's.
 func (s *scan) run(rel Path, n *node, covered bool) error {
 	s.more = sync.NewCond(&s.mu)
-	s.tasks = []scanTask{{rel, n, covered, scanDepthMax}}
+	s.tasks = []scanTask{{rel: rel, n: n, covered: covered, depth: scanDepthMax}}
 	var all sync.WaitGroup
 	for range scannersMax {
 		all.Go(s.work)
@@ -140,6 +148,16 @@ func (s *scan) work() {
 	}
 }
 
+// link remembers a file with several names.
+func (s *scan) link(id hashing.Inode, ctime int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.linked == nil {
+		s.linked = map[hashing.Inode]int64{}
+	}
+	s.linked[id] = ctime
+}
+
 // next waits for a folder to look at; false when there will be none.
 func (s *scan) next() (scanTask, bool) {
 	s.mu.Lock()
@@ -159,13 +177,15 @@ func (s *scan) next() (scanTask, bool) {
 // folder looks at one folder. One that is not there any more is left empty: what happened to it is found where its name is
 // looked at again. What is in one that may not be read, or is too deep, cannot be told.
 func (s *scan) folder(g *glancer, task scanTask) (below []scanTask, unknown []Path, err error) {
-	d, err := s.tree.disk.folder(task.rel.s, false)
+	d, err := s.open(task.rel)
 	if err != nil {
 		if task.rel.IsRoot() || errors.Is(err, ErrTooManyFiles) {
 			return nil, nil, err
 		}
-		task.n.blind = !errors.Is(err, ErrNotExist)
-		return nil, nil, nil
+		if errors.Is(err, ErrNotExist) {
+			return nil, nil, nil
+		}
+		return s.unread(task), nil, nil
 	}
 	defer d.close()
 	at, m, err := s.tree.ground(task.rel, d)
@@ -174,10 +194,10 @@ func (s *scan) folder(g *glancer, task scanTask) (below []scanTask, unknown []Pa
 	}
 	task.n.id = m.stamp.Inode()
 	if err := g.list.read(d); err != nil || task.depth == 0 {
-		task.n.blind = true
-		return nil, nil, nil
+		return s.unread(task), nil, nil
 	}
 	was := s.before(task.rel, task.n)
+	was.known = was.known && !task.anew
 	look := &scanLook{scan: s, glancer: g, d: d, at: at, n: task.n, was: &was}
 	if err := look.names(); err != nil {
 		return nil, nil, err
@@ -186,19 +206,56 @@ func (s *scan) folder(g *glancer, task scanTask) (below []scanTask, unknown []Pa
 	if s.keep != nil {
 		s.keep(task.rel, task.n)
 	}
-	return task.n.tasksBelow(task, covered), look.unknown, nil
+	return task.n.tasksBelow(task, &was, covered), look.unknown, nil
 }
 
-// tasksBelow makes the nodes of the folders in n.
-func (n *node) tasksBelow(task scanTask, covered bool) (tasks []scanTask) {
+// open opens a folder. The first look waits while the process is out of descriptors.
+func (s *scan) open(rel Path) (dir, error) {
+	for {
+		d, err := s.tree.disk.folder(rel.s, false)
+		if !s.patient || !errors.Is(err, ErrTooManyFiles) || !sleep(s.ctx, descriptorWait) {
+			return d, err
+		}
+	}
+}
+
+// sleep waits, and reports whether ctx has not ended meanwhile.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// unread is for a folder that cannot be read. What was known of it stays: nobody was told otherwise, and when it can be read
+// again the difference is found.
+func (s *scan) unread(task scanTask) (below []scanTask) {
+	task.n.blind = true
+	if task.depth == 0 {
+		return nil
+	}
+	was := s.before(task.rel, task.n)
+	if was.known = was.known && !task.anew; was.known {
+		task.n.count = was.count()
+		task.n.reuse(&was)
+	}
+	return task.n.tasksBelow(task, &was, s.told(task, &was, nil))
+}
+
+// tasksBelow makes the nodes of the folders in n. Where nobody was told of a folder, what the cache may still have of an earlier
+// one says nothing.
+func (n *node) tasksBelow(task scanTask, was *baseline, covered bool) (tasks []scanTask) {
 	for i := range n.slots {
 		c := n.slots[i].items
 		for i := range c.len() {
 			if c.kind(i) != KindFolder {
 				continue
 			}
-			name := string(c.name(i))
-			sub := &node{parent: n, name: name}
+			it := c.item(i)
+			name := it.name
+			sub := &node{parent: n, name: name, id: it.folderID(n.id.Dev)}
 			if n.subs == nil {
 				n.subs = map[string]*node{}
 			}
@@ -207,7 +264,9 @@ func (n *node) tasksBelow(task scanTask, covered bool) (tasks []scanTask) {
 			if !task.rel.IsRoot() {
 				rel = Path{task.rel.s + "/" + name}
 			}
-			tasks = append(tasks, scanTask{rel, sub, covered, task.depth - 1})
+			old, had := was.find(name)
+			anew := was.known && (!had || old.kind != KindFolder)
+			tasks = append(tasks, scanTask{rel: rel, n: sub, covered: covered, anew: anew, depth: task.depth - 1})
 		}
 	}
 	return tasks
@@ -237,7 +296,7 @@ func (l *scanLook) names() error {
 			return l.ctx.Err()
 		}
 		c, k, known := l.seek(list.name(i))
-		if known {
+		if known && (l.tree.o.Only == "" || l.tree.pictures(l.at.rel, string(list.name(i)))) {
 			if m, err := list.stat(l.d, i); err == nil && c.unchanged(k, &m, l.at.dev) {
 				b.keep(c, k)
 				l.equal++
@@ -300,10 +359,19 @@ func (l *scanLook) name(i int, c chunk, k int, known bool) {
 	if known || !g.list.regular(i) || err != nil || found.later == laterMoved {
 		found, err = l.tree.glance(g, l.d, l.at, name, old)
 	}
-	if err != nil || found.absent {
+	if err != nil {
+		if found, err = l.refused(name, err); err != nil {
+			l.n.blind = true
+			return
+		}
+	}
+	if found.absent {
 		return
 	}
 	it := &found.item
+	if found.linked && !l.patient { // before the first look is over, the picture has no other names
+		l.link(hashing.Inode{Dev: l.at.dev, Ino: it.ino}, it.ctime)
+	}
 	if found.later != laterNot {
 		l.unknown = append(l.unknown, l.at.below(name))
 	}
@@ -315,6 +383,23 @@ func (l *scanLook) name(i int, c chunk, k int, known bool) {
 	}
 	g.builder.add(it)
 	l.count(1)
+}
+
+// refused is for a file that is there and cannot be looked at: it has no digest. One that may not be read has an event when
+// that changes.
+func (l *scanLook) refused(name string, why error) (glance, error) {
+	m, err := l.d.stat(name)
+	if errors.Is(err, ErrNotExist) {
+		return glance{absent: true}, nil
+	}
+	if err == nil && !m.isRegular() {
+		err = why
+	}
+	found := glance{item: itemOf(m, name, l.at.dev)}
+	if !errors.Is(why, ErrPermission) {
+		found.later = laterMoved
+	}
+	return found, err
 }
 
 // reuse takes over the chunks of a folder in which nothing has changed.
@@ -364,8 +449,17 @@ func (s *scan) told(task scanTask, was *baseline, changed []edit) (covered bool)
 		s.tell([]Event{{Path: task.rel, Kind: KindFolder}})
 		return true
 	}
-	s.tell(eventsOf(task.rel, task.n, was, changed))
+	if !task.n.keeps(was) {
+		s.tell(eventsOf(task.rel, task.n, was, changed))
+	}
 	return false
+}
+
+// keeps reports whether a folder has the very chunks that were known of it: nothing has changed.
+func (n *node) keeps(was *baseline) bool {
+	return slices.EqualFunc(n.slots, was.chunks, func(s slot, c chunk) bool {
+		return len(s.items) > 0 && len(c) > 0 && &s.items[0] == &c[0]
+	})
 }
 
 // eventsOf compares a folder with what was known of it.

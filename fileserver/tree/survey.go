@@ -178,11 +178,12 @@ func (p *picture) folder(rel Path, n *node, hidden func(string) bool) *Folder {
 	return f
 }
 
-// awaitDigests waits for a moment for files that have changed just now to be hashed, but not for those that go on changing.
+// awaitDigests waits for a moment for files that have changed just now to be hashed, but not for those that go on changing,
+// nor for those that cannot be read.
 func (t *Tree) awaitDigests(ctx context.Context, roots []Path) error {
 	deadline := time.Now().Add(min(digestWaitMax, t.o.HashWaitMax))
 	for {
-		if unknown := t.picture.unknownBelow(roots); unknown <= t.pending.restless() || time.Now().After(deadline) {
+		if t.picture.unknownBelow(roots) == 0 || t.pending.settling() == 0 || time.Now().After(deadline) {
 			return nil
 		}
 		select {
@@ -219,6 +220,7 @@ func (t *Tree) sync(ctx context.Context, roots []Path) (hidden func(rel string) 
 		return nil, fmt.Errorf("%w: %w", ErrRootGone, seen)
 	}
 	look, hidden := t.unseen(roots, seen == nil)
+	t.lookOnTheWay(roots, seen == nil)
 	timer := time.NewTimer(t.o.HashWaitMax)
 	defer timer.Stop()
 	select {
@@ -256,10 +258,16 @@ func (t *Tree) unseen(roots []Path, watched bool) (look []string, hidden func(st
 	}
 }
 
-// unseenItself reports whether no event tells of changes in a folder that is known to the watcher.
-func (t *Tree) unseenItself(rel string) bool {
-	found, _ := t.watch.Unseen(rel, 1)
-	return len(found) > 0 && found[0] == rel
+// lookOnTheWay has the next round look at those names on the way to each root that no event tells of.
+func (t *Tree) lookOnTheWay(roots []Path, watched bool) {
+	for _, p := range roots {
+		for !p.IsRoot() {
+			name := p.Base()
+			if p = p.Parent(); !watched || t.unseenItself(p.s) {
+				t.refresher.again(p.s, name)
+			}
+		}
+	}
 }
 
 func (t *Tree) unseenBelow(rel string, watched bool) (folders []string, more bool) {

@@ -246,7 +246,7 @@ type Stats struct {
 	WatchedFolders     int
 	UnwatchedFolders   int    // beyond the kernel's watch limit
 	WatchRemedy        string // the command that lets the kernel watch all folders; "" if it refuses none
-	UnseenFolders      int // in which no event tells of changes: these, and those on filesystems that others change too
+	UnseenFolders      int    // in which no event tells of changes: these, and those on filesystems that others change too
 	WatchOverflows     uint64
 	FeedEvents         uint64
 	IndexRecords       int   // digests of files that were asked for lately

@@ -40,10 +40,14 @@ func (r *refresher) warmUp(ctx context.Context) error {
 	}
 	began := time.Now()
 	r.total.Store(t.keeper.files())
+	_ = failpoint("first-look")
 	saver := &firstSave{tree: t}
-	s := scan{
-		tree: t, ctx: ctx, done: &r.done, keep: saver.keep,
-		before: func(rel Path, n *node) baseline { return t.keeper.folder(rel.s, t.filesystem(n.id.Dev, rel.s)) },
+	lacking := t.arrears()
+	s := scan{tree: t, ctx: ctx, done: &r.done, keep: saver.keep, patient: true}
+	s.before = func(rel Path, n *node) baseline {
+		b := t.keeper.folder(rel.s, t.filesystem(n.id.Dev, rel.s))
+		b.known = b.known && !lacking.whole
+		return b
 	}
 	if !t.journal.anew { // nobody follows a feed that has just begun
 		s.tell = func(events []Event) { t.journal.append(events...) }
@@ -55,27 +59,32 @@ func (r *refresher) warmUp(ctx context.Context) error {
 		}
 		return err
 	}
+	t.journal.append(lacking.again(root)...)
 	saver.flush()
-	t.picture.plant(root)
-	for _, p := range s.unknown {
-		t.pending.add(p.s, laterLarge)
-	}
+	_ = failpoint("looked")
+	files, unknown := root.files, root.unknown
+	t.suspectNew(Path{}, Path{}, root)
+	t.picture.plant(root, r.total.Load())
+	t.pending.addAll(s.unknown)
 	close(r.warm)
-	t.o.Log.Info("the tree was looked at", "root", t.name, "files", root.files, "without_digest", root.unknown,
+	t.o.Log.Info("the tree was looked at", "root", t.name, "files", files, "without_digest", unknown,
 		"hashed", t.stats.hashedInBackground.Load(), "took", time.Since(began).Round(time.Millisecond))
-	t.keeper.sweep(func(rel string) bool { return t.picture.at(rel) != nil })
-	if root.files > tidyFilesMin {
+	t.keeper.sweep(func(rel string) bool { return t.picture.at(rel) != nil }, t.picture.isLong)
+	if files > tidyFilesMin {
 		debug.FreeOSMemory() // the first look leaves as much behind as it has found
 	}
 	return nil
 }
 
-// plant makes root the picture.
-func (p *picture) plant(root *node) {
+// plant makes root the picture. The cache tells the next start how many files there are, and has said so many of them before.
+func (p *picture) plant(root *node, files int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.root = root
 	p.unsaveNew(root)
+	if root.files != files {
+		p.unsaved[root] = struct{}{}
+	}
 }
 
 // unsaveNew has the cache save those folders that it does not have yet.
@@ -128,7 +137,7 @@ func (f *firstSave) flush() {
 	f.folders, f.bytes = nil, 0
 	f.mu.Unlock()
 	if len(folders) > 0 {
-		f.tree.save(folders, nil)
+		f.tree.save(folders, nil, Cursor{})
 	}
 }
 
@@ -148,18 +157,22 @@ func (n *node) toKeep(rel string, fs uint64) folderKeep {
 	return k
 }
 
-// save writes folders to the cache, once the feed that leads there is on disk: what the cache knows is never told again.
-func (t *Tree) save(folders []folderKeep, gone []string) {
+// save writes folders to the cache, once the feed that leads there is on disk: what the cache knows is never told again. With
+// them it knows everything up to a place of the feed, if that is not zero.
+func (t *Tree) save(folders []folderKeep, gone []string, upTo Cursor) {
 	if err := t.journal.flush(t.journal.end().Seq); err != nil {
 		t.o.Log.Warn("digests are not kept on disk while the feed of changes cannot be", "error", err)
+		t.keeper.fallBehind()
 		return
 	}
-	t.keeper.save(folders, gone)
+	_ = failpoint("save")
+	t.keeper.save(folders, gone, upTo)
+	_ = failpoint("saved")
 }
 
 // saving keeps the cache on disk up to date until ctx ends, and at the end.
 func (t *Tree) saving(ctx context.Context) error {
-	tick := time.NewTicker(keepInterval)
+	tick := time.NewTicker(t.keeper.every)
 	defer tick.Stop()
 	for {
 		select {
@@ -167,16 +180,28 @@ func (t *Tree) saving(ctx context.Context) error {
 			t.saveAll()
 			return nil
 		case <-tick.C:
+			t.catchUp(ctx)
 			t.saveAll()
 		}
 	}
 }
 
+// catchUp waits until the picture has what the feed was told of without it.
+func (t *Tree) catchUp(ctx context.Context) {
+	told := t.picture.untold()
+	if told == 0 || !t.refresher.isWarm() {
+		return
+	}
+	if hidden, err := t.sync(ctx, []Path{{}}); err == nil && !hidden("") {
+		t.picture.caughtUp(told)
+	}
+}
+
 func (t *Tree) saveAll() {
 	for {
-		folders, gone, more := t.picture.toSave(t.filesystem)
-		if len(folders) > 0 || len(gone) > 0 || t.keeper.hasBlocks() {
-			t.save(folders, gone)
+		folders, gone, upTo, more := t.picture.toSave(t.filesystem)
+		if len(folders) > 0 || len(gone) > 0 || t.keeper.hasBlocks() || t.keeper.lacks(upTo) {
+			t.save(folders, gone, upTo)
 		}
 		if !more {
 			return
@@ -184,15 +209,20 @@ func (t *Tree) saveAll() {
 	}
 }
 
-// toSave returns folders to be written, of keepBatchBytes at most, and those that are gone.
-func (p *picture) toSave(filesystem func(dev uint64, rel string) uint64) (folders []folderKeep, gone []string, more bool) {
+// toSave returns folders to be written, of keepBatchBytes at most, and those that are gone. If the cache then has everything,
+// upTo is the place of the feed which that is true of.
+func (p *picture) toSave(filesystem func(dev uint64, rel string) uint64) (
+	folders []folderKeep, gone []string, upTo Cursor, more bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.root == nil {
+		return nil, nil, Cursor{}, false
+	}
 	gone, p.departed = p.departed, nil
 	bytes := 0
 	for n := range p.unsaved {
 		if bytes > keepBatchBytes {
-			return folders, gone, true
+			return folders, gone, Cursor{}, true
 		}
 		delete(p.unsaved, n)
 		if !p.attached(n) {
@@ -206,7 +236,24 @@ func (p *picture) toSave(filesystem func(dev uint64, rel string) uint64) (folder
 		rel := n.path()
 		folders = append(folders, n.toKeep(rel, filesystem(n.id.Dev, rel)))
 	}
-	return folders, gone, false
+	if p.ahead == 0 {
+		upTo = p.feed(nil)
+	}
+	return folders, gone, upTo, false
+}
+
+// untold returns how many changes the feed was told of that the picture may not have.
+func (p *picture) untold() uint64 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.ahead
+}
+
+// caughtUp says that the picture has the first of them.
+func (p *picture) caughtUp(told uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ahead -= told
 }
 
 // filesystems remembers which filesystem has which device number, which is not the same after a restart of the machine.

@@ -1,0 +1,207 @@
+//go:build linux
+
+package tree_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"freshet/fileserver/tree"
+)
+
+// Between these steps nothing is written, so that a crash there is no other than one before.
+func init() { noSteps = append(noSteps, "digest-begun", "digest-found", "digest-failed") }
+
+// largeBody is one that is too large to be hashed by a look at its folder.
+var largeBody = bytes.Repeat([]byte("large"), 300<<10)
+
+// catchUp has the picture show all that has happened, without waiting for digests.
+func catchUp(tr *tree.Tree) error {
+	_, err := tr.Changes(context.Background(), tree.ChangesQuery{})
+	return err
+}
+
+// What happens between the steps of a look, or of a change of the tree's own, is seen all the same.
+func TestLiveRaces(t *testing.T) {
+	type steps = map[string]func(tr *tree.Tree, root string) error
+	large := func(_ *tree.Tree, root string) error {
+		return os.WriteFile(filepath.Join(root, "a"), largeBody, 0o644)
+	}
+	remove := func(_ *tree.Tree, root string) error { return os.Remove(filepath.Join(root, "a")) }
+	saveAndLook := func(tr *tree.Tree, root string) error { return errors.Join(savesThere("a")(root), catchUp(tr)) }
+	cases := []struct {
+		name  string
+		do    func(tr *tree.Tree, root string) error
+		steps steps // what happens meanwhile, each once
+	}{
+		{"file_saved_after_it_was_hashed_by_itself", large, steps{"digest-found": saveAndLook}},
+		{
+			"large_file_back_after_it_was_found_gone", large, steps{
+				"digest-begun": remove,
+				"digest-failed": func(tr *tree.Tree, root string) error {
+					return errors.Join(os.WriteFile(filepath.Join(root, "a"), largeBody[1:], 0o644), catchUp(tr))
+				},
+			},
+		},
+		{
+			"created_and_saved_over_before_it_is_told",
+			func(tr *tree.Tree, _ string) error { return change(tr, "a", "from a client") },
+			steps{"commit-created": saveAndLook},
+		},
+		{
+			"made_and_replaced_before_it_is_told",
+			func(tr *tree.Tree, _ string) error {
+				_, err := tr.Mkdir(context.Background(), pathOf("a"), tree.Change{})
+				return err
+			},
+			steps{"mkdir-made": func(tr *tree.Tree, root string) error {
+				return errors.Join(remove(tr, root), savesThere("a")(root), catchUp(tr))
+			}},
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			tr, root := open(t, tree.Options{Write: true})
+			agrees(t, tr, root, "")
+			left := maps.Clone(c.steps)
+			done := make(chan error, len(left))
+			var mu sync.Mutex
+			tree.SetFailpoint(t, func(step string) error {
+				mu.Lock()
+				while := left[step]
+				delete(left, step)
+				mu.Unlock()
+				if while != nil {
+					done <- while(tr, root)
+				}
+				return nil
+			})
+			if err := errors.Join(c.do(tr, root), catchUp(tr)); err != nil {
+				t.Error(err)
+			}
+			for range c.steps {
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			}
+			agrees(t, tr, root, "")
+		})
+	}
+}
+
+func change(tr *tree.Tree, name, body string) error {
+	s, err := tr.Stage(context.Background(), pathOf(name), int64(len(body)))
+	if err != nil {
+		return err
+	}
+	if _, err := s.Write([]byte(body)); err != nil {
+		s.Discard()
+		return err
+	}
+	_, err = tr.Commit(context.Background(), pathOf(name), s, tree.Change{})
+	return err
+}
+
+// A large file in a folder that is new is hashed, however long the look goes on that has found it.
+func TestLargeFileInNewFolder(t *testing.T) {
+	tr, root := open(t, tree.Options{Write: true})
+	outside := t.TempDir()
+	for _, name := range []string{"a", "b"} {
+		if err := os.Mkdir(filepath.Join(outside, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := os.WriteFile(filepath.Join(outside, "a/large"), largeBody, 0o644)
+	for i := range 2000 {
+		err = errors.Join(err, os.WriteFile(filepath.Join(outside, "b", fmt.Sprint(i)), []byte("small"), 0o644))
+	}
+	err = errors.Join(err, os.Rename(filepath.Join(outside, "b"), filepath.Join(root, "b")),
+		os.Rename(filepath.Join(outside, "a"), filepath.Join(root, "a")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	agrees(t, tr, root, "")
+}
+
+// A folder that a client makes where another one has gone, unseen yet, is a new one.
+func TestFolderMadeWhereOneWent(t *testing.T) {
+	tr, root := open(t, tree.Options{Write: true})
+	if err := os.MkdirAll(filepath.Join(root, "d/e"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "d/e/a"), []byte("a"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	follower := follow(t, tr)
+	agrees(t, tr, root, "")
+	if err := os.Rename(filepath.Join(root, "d"), filepath.Join(t.TempDir(), "d")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tr.Mkdir(context.Background(), at(t, "d"), tree.Change{}); err != nil {
+		t.Fatal(err)
+	}
+	agrees(t, tr, root, "")
+	follower.catchUp()
+	differences(t, "the follower", follower.seen, snapshotOf(t, root))
+}
+
+// A file that nobody may open for the moment has no digest, nor has its folder; it is not left out.
+func TestFileThatCannotBeOpened(t *testing.T) {
+	prepare := func(t *testing.T, root string) (open func()) {
+		name := filepath.Join(root, "d/a")
+		err := errors.Join(os.Mkdir(filepath.Join(root, "d"), 0o755), os.WriteFile(name, []byte("a"), 0o644))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(name)
+		if err == nil {
+			f.Close()
+			f, err = os.OpenFile(name, os.O_RDWR, 0)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+			t.Skip("no lease can be had here:", err)
+		}
+		return func() { f.Close() }
+	}
+	check := func(t *testing.T, tr *tree.Tree, root string, open func()) {
+		f, _, err := tr.Folder(context.Background(), tree.Path{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !f.Subtree.IsZero() {
+			t.Errorf("the fingerprint is %s while nobody knows what is in a file", f.Subtree)
+		}
+		open()
+		for began := time.Now(); err == nil && f.Subtree.IsZero() && time.Since(began) < 10*time.Second; {
+			f, _, err = tr.Folder(context.Background(), tree.Path{})
+		}
+		agrees(t, tr, root, "")
+	}
+	t.Run("when_the_tree_is_opened", func(t *testing.T) {
+		root := t.TempDir()
+		open := prepare(t, root)
+		check(t, openAt(t, root, tree.Options{}), root, open)
+	})
+	t.Run("in_a_new_folder", func(t *testing.T) {
+		tr, root := open(t, tree.Options{})
+		outside := t.TempDir()
+		open := prepare(t, outside)
+		if err := os.Rename(filepath.Join(outside, "d"), filepath.Join(root, "d")); err != nil {
+			t.Fatal(err)
+		}
+		check(t, tr, root, open)
+	})
+}
