@@ -290,7 +290,7 @@ func TestLinksGiveNoRights(t *testing.T) {
 	w, _ := newRuledWorld(t, theRules(t))
 	for link, to := range map[string]string{
 		"to-secret": "private/secret.txt", "to-private": "private", "to-nothing": "private/new.txt", "to-open": "open.txt",
-		"work/out": "../private", "twice": "to-private/deep",
+		"work/out": "../private", "work/to-secret": "../private/secret.txt", "twice": "to-private/deep",
 	} {
 		if err := os.Symlink(to, filepath.Join(w.root, link)); err != nil {
 			t.Fatal(err)
@@ -318,11 +318,70 @@ func TestLinksGiveNoRights(t *testing.T) {
 			}
 		})
 	}
+	w.file(t, "private/secret.txt", strings.Repeat("x", 4711))
+	if a := w.ask(t, "GET", "/work/", "", as("bob"), "Accept: text/html"); !strings.Contains(a.body, "to-secret") ||
+		strings.Contains(a.body, "4.71 kB") || a.header.Get("ETag") == "" {
+		t.Errorf("a listing with a tag tells what a link leads to: %d %s", a.status, a.body)
+	}
 	if w.onDisk(t, "private/new.txt") != nothing {
 		t.Error("something was made")
 	}
 	if a := w.ask(t, "GET", "/to-secret", "", as("ana")); a.status != 200 {
 		t.Errorf("ana gets %d", a.status)
+	}
+}
+
+// Who makes or replaces what they may not read learns that something is there, and nothing more.
+func TestBlindWritersLearnNoTag(t *testing.T) {
+	w, _ := newRuledWorld(t, theRules(t))
+	w.file(t, "work/mine.txt", "mine")
+	for name, c := range map[string]struct {
+		method, path string
+		fields       []string
+		want         int
+	}{
+		"made_already":     {"PUT", "/up/there.txt", nil, 412},
+		"replaced_if_none": {"PUT", "/blind/there.txt", []string{"If-None-Match: *", as("bob")}, 412},
+		"copied_over":      {"COPY", "/open.txt", []string{"Destination: /blind/there.txt", "Overwrite: F", as("bob")}, 412},
+		"restored_over":    {"POST", "/.freshet/v1/versions/open.txt?etag=" + strings.Trim(tagOf("old"), `"`), []string{"Destination: /blind/there.txt", "If-None-Match: *", as("bob")}, 412},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := w.ask(t, c.method, c.path, "", c.fields...)
+			if a.status != c.want || a.header.Get("ETag") != "" || strings.Contains(a.body, `"current"`) ||
+				regexp.MustCompile(`[0-9a-f]{32}`).MatchString(a.body) {
+				t.Errorf("%d %v %s", a.status, a.header, a.body)
+			}
+		})
+	}
+}
+
+func TestQuestionsAboutPartsOfTheTree(t *testing.T) {
+	w, _ := newRuledWorld(t, theRules(t))
+	for name, c := range map[string]struct {
+		who, have string
+		want      int
+	}{
+		"a_part":        {"bob", `"work/":null`, 200},
+		"another":       {"bob", `"private/":null`, 403},
+		"both":          {"bob", `"work/":null,"private/deep/":null`, 403},
+		"the_root":      {"bob", `"":null`, 403},
+		"not_there":     {"bob", `"private/nothing/":null`, 403},
+		"nobody":        {"", `"work/":null`, 401},
+		"nothing_asked": {"bob", ``, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fields := []string{"Content-Type: application/json"}
+			if c.who != "" {
+				fields = append(fields, as(c.who))
+			}
+			a := w.ask(t, "POST", "/.freshet/v1/tree", `{"have":{`+c.have+`}}`, fields...)
+			if a.status != c.want {
+				t.Fatalf("%d, want %d: %s", a.status, c.want, a.body)
+			}
+			if first, _, _ := strings.Cut(a.body, "\n"); c.want == 200 && !strings.Contains(first, `"subtree":null`) {
+				t.Errorf("the fingerprint of the root is told: %s", first)
+			}
+		})
 	}
 }
 

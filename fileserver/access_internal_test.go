@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"freshet/fileserver/auth"
+	"freshet/fileserver/tree"
+	"freshet/hashing"
 )
 
 // Every way in says what it needs. What is open to everybody is listed here a second time, so that nothing becomes open by a
@@ -70,5 +72,51 @@ func TestNeedIsMet(t *testing.T) {
 		if got := c.need.metBy(c.here, c.below); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// Who follows a part of the tree is told that something happened to a folder above, but not what is in that folder now, nor
+// where something came from that they may not read.
+func TestFollowersSeeTheirPart(t *testing.T) {
+	path := func(text string) tree.Path {
+		p, _, err := tree.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	rules, err := auth.NewRules([]auth.Rule{
+		{Path: path("/work"), Who: []string{"bob"}, Can: auth.All}, {Path: path("/private"), Who: []string{"ana"}, Can: auth.All},
+	}, auth.All)
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := func() *tree.Changes {
+		sum := hashing.Sum(nil)
+		return &tree.Changes{Events: []tree.Event{
+			{Path: path("/"), Kind: tree.KindFolder, Digest: sum},
+			{Path: path("/work"), Kind: tree.KindFolder, Digest: sum, From: "private/x"},
+			{Path: path("/work/in/a"), Kind: tree.KindFile, Digest: sum, From: "private/a"},
+			{Path: path("/work/in/b"), Kind: tree.KindFile, Digest: sum, From: "work/b"},
+		}}
+	}
+	limited := follower{session{who: "bob", policy: &auth.Policy{Rules: rules}}, path("/work/in")}
+	got := events()
+	limited.filter(got)
+	for i, e := range got.Events {
+		if wantDigest := i >= 2; e.Digest.IsZero() == wantDigest {
+			t.Errorf("/%s has the digest %v", e.Path, e.Digest)
+		}
+		if wantFrom := i == 3; (e.From != "") != wantFrom {
+			t.Errorf("/%s came from %q", e.Path, e.From)
+		}
+	}
+	all := follower{session{who: "bob", policy: &auth.Policy{Rules: auth.Same(auth.All, auth.None)}}, path("/work/in")}
+	if got = events(); got.Events[0].Digest.IsZero() || got.Events[1].From == "" {
+		t.Fatal("the events are not what the test needs")
+	}
+	all.filter(got)
+	if got.Events[0].Digest.IsZero() || got.Events[2].From == "" {
+		t.Error("who may see everything does not")
 	}
 }
