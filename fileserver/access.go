@@ -246,8 +246,8 @@ func (s *Server) signIn(w *reply, r *http.Request) error {
 		return problem.Busy.Errorf("Too many passwords are being checked.")
 	case errors.Is(err, auth.ErrCredentials), errors.Is(err, auth.ErrMalformed):
 		s.traffic.loginsFailed.Add(1)
-		s.log.LogAttrs(context.Background(), slog.LevelWarn, "login failed", slog.String("client", strings.Trim(peer(r), "[]")),
-			slog.String("user", name), slog.String("id", s.requestID(w, r)))
+		s.log.LogAttrs(context.Background(), slog.LevelWarn, "login failed",
+			slog.String("client", strings.Trim(peer(r), "[]")), slog.String("user", name), slog.String("id", s.requestID(w, r)))
 		return challenge(problem.Credentials)
 	}
 	return err

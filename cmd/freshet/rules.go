@@ -96,7 +96,8 @@ func ruleTexts(tables []any) (texts []string, err error) {
 func ruleOf(values map[string]any) (rule auth.Rule, err error) {
 	for key := range values {
 		if !slices.Contains(ruleKeys, key) {
-			return rule, errors.New("unknown key " + shown(key) + ": " + didYouMean(key, "", ruleKeys, "there are path, who and can"))
+			guess := didYouMean(key, "", ruleKeys, "there are path, who and can")
+			return rule, errors.New("unknown key " + shown(key) + ": " + guess)
 		}
 	}
 	path, ok := values["path"].(string)

@@ -33,7 +33,8 @@ func newUser() *cobra.Command {
 			if len(args) == 0 {
 				return misuse("user takes add, rm or list", "", "freshet user list FILE")
 			}
-			return misuse("user has no command "+shown(args[0]), "", didYouMean(args[0], "freshet user ", names, "freshet help user"))
+			guess := didYouMean(args[0], "freshet user ", names, "freshet help user")
+			return misuse("user has no command "+shown(args[0]), "", guess)
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}

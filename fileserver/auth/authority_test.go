@@ -264,3 +264,28 @@ func BenchmarkSignInKnown(b *testing.B) {
 		}
 	}
 }
+
+// TestNobodyTakesAsLong compares the quickest of several refusals of a user with those of names that nobody has.
+func TestNobodyTakesAsLong(t *testing.T) {
+	line, err := auth.NewLine("ana", "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := authorityOf(t, line)
+	quickest := func(name string) (least time.Duration) {
+		for i := range 5 {
+			began := time.Now()
+			_, _, err := a.SignIn(t.Context(), a.Policy(), basic(name, "wrong"), fmt.Sprint("192.0.2.", i, len(name)))
+			if !errors.Is(err, auth.ErrCredentials) {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); i == 0 || took < least {
+				least = took
+			}
+		}
+		return least
+	}
+	if known, unknown := quickest("ana"), quickest("nobody"); unknown < known/3 || unknown > known*3 {
+		t.Errorf("a user is refused after %v, nobody after %v", known, unknown)
+	}
+}
