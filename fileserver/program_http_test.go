@@ -159,6 +159,7 @@ func testNoDescriptors(t *testing.T, bin string) {
 	if a := askFirst(get); a.status != 200 {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
+	p.until(t, "the first look at the root to end", func() bool { return strings.Contains(p.log.String(), "index is ready") })
 	atRest := p.descriptors(t)
 	upload := p.dial(t)
 	defer upload.Close()

@@ -27,7 +27,11 @@ const (
 	itemTrusted   byte = 1 << iota // an equal stamp means equal bytes: Record.Trusted
 	itemCertified                  // Record.Certified
 	itemForeign                    // it is on another device than its folder, so that its stamp says nothing here
+	itemLinked                     // it is a file with several names
 )
+
+// itemPlace are those that do not say anything about a digest.
+const itemPlace = itemForeign | itemLinked
 
 // isFile reports whether it is a regular file.
 func (it *item) isFile() bool { return it.kind == KindFile || it.kind == KindExecutable }
@@ -121,6 +125,15 @@ func (c chunk) name(i int) []byte {
 		}
 	}
 	return text
+}
+
+// linked adds those files of a folder on dev that have several names to a set.
+func (c chunk) linked(dev uint64, files map[hashing.Inode]struct{}) {
+	for i := range c.len() {
+		if c.record(i)[atFlags]&itemLinked != 0 {
+			files[hashing.Inode{Dev: dev, Ino: c.ino(i)}] = struct{}{}
+		}
+	}
 }
 
 func (c chunk) digest(i int) hashing.Digest {

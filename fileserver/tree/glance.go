@@ -124,7 +124,10 @@ func itemOf(m meta, name string, dev uint64) item {
 		it.ctime = m.stamp.Ctime
 	}
 	if m.stamp.Dev != dev {
-		it.flags = itemForeign
+		it.flags |= itemForeign
+	}
+	if m.linked && m.isRegular() {
+		it.flags |= itemLinked
 	}
 	return it
 }
@@ -132,7 +135,7 @@ func itemOf(m meta, name string, dev uint64) item {
 // setRecord gives a file its digest.
 func (it *item) setRecord(rec *hashing.Record) {
 	it.digest = rec.Digest
-	it.flags &= itemForeign
+	it.flags &= itemPlace
 	if rec.Trusted() {
 		it.flags |= itemTrusted
 	}

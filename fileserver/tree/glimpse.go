@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"slices"
 	"time"
 
 	"freshet/hashing"
@@ -25,7 +26,7 @@ func (p *picture) child(n *node, name string) (item, bool) {
 // names returns all names in n, sorted.
 func (p *picture) names(n *node) []string {
 	p.mu.RLock()
-	slots := n.slots
+	slots := slices.Clone(n.slots)
 	names := make([]string, 0, n.count)
 	p.mu.RUnlock()
 	for i := range slots {
@@ -102,6 +103,28 @@ func (p *picture) count(n *node) int {
 	return n.count
 }
 
+// takeUnlinked returns files that have lost one of several names, and forgets them.
+func (p *picture) takeUnlinked() map[hashing.Inode]struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.unlinked) == 0 {
+		return nil
+	}
+	files := p.unlinked
+	p.unlinked = map[hashing.Inode]struct{}{}
+	return files
+}
+
+// linkedBelow adds files with several names to those that have lost one.
+func (p *picture) linkedBelow(n *node) {
+	for i := range n.slots {
+		n.slots[i].items.linked(n.id.Dev, p.unlinked)
+	}
+	for _, sub := range n.subs {
+		p.linkedBelow(sub)
+	}
+}
+
 // namesOf calls found for each name of the given files at which the picture has another change time than the given one.
 func (p *picture) namesOf(files map[hashing.Inode]int64, found func(folder, name string)) {
 	p.mu.RLock()
@@ -165,7 +188,7 @@ func (p *picture) distrust(rel string) bool {
 	if !ok || !it.isFile() || it.unknown() {
 		return false
 	}
-	it.digest, it.flags = hashing.Digest{}, it.flags&itemForeign
+	it.digest, it.flags = hashing.Digest{}, it.flags&itemPlace
 	p.fold(n, []edit{{name: name, item: &it}}, true)
 	return true
 }

@@ -205,3 +205,42 @@ func TestFileThatCannotBeOpened(t *testing.T) {
 		check(t, tr, root, open)
 	})
 }
+
+// What was written through one name of a file is seen under the others, even if that name is gone since.
+func TestHardLinkWrittenAndGone(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		gone func(tr *tree.Tree, root string) error
+	}{
+		{"removed", func(_ *tree.Tree, root string) error { return os.Remove(filepath.Join(root, "d/b")) }},
+		{"saved_over", func(_ *tree.Tree, root string) error { return savesThere("d/b")(root) }},
+		{"moved_out", func(_ *tree.Tree, root string) error { return os.Rename(filepath.Join(root, "d/b"), root+".gone") }},
+		{"folder_removed", func(_ *tree.Tree, root string) error { return os.RemoveAll(filepath.Join(root, "d")) }},
+		{"folder_renamed", func(_ *tree.Tree, root string) error {
+			return os.Rename(filepath.Join(root, "d"), filepath.Join(root, "e"))
+		}},
+		{"removed_by_client", func(tr *tree.Tree, _ string) error {
+			_, err := tr.Remove(context.Background(), pathOf("d/b"), tree.Change{})
+			return err
+		}},
+		{"folder_removed_by_client", func(tr *tree.Tree, _ string) error {
+			_, err := tr.Remove(context.Background(), pathOf("d"), tree.Change{})
+			return err
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr, root := open(t, tree.Options{Write: true})
+			name, other := filepath.Join(root, "a"), filepath.Join(root, "d/b")
+			err := errors.Join(os.Mkdir(filepath.Join(root, "d"), 0o755), os.WriteFile(name, []byte("one"), 0o644),
+				os.Link(name, other))
+			if err != nil {
+				t.Fatal(err)
+			}
+			agrees(t, tr, root, "")
+			if err := errors.Join(os.WriteFile(other, []byte("two"), 0o644), c.gone(tr, root)); err != nil {
+				t.Fatal(err)
+			}
+			agrees(t, tr, root, "")
+		})
+	}
+}

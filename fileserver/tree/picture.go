@@ -28,6 +28,7 @@ type picture struct {
 	departed []string                   // guarded by mu; paths of folders that the cache must forget, with all below
 	hashers  *hashing.FolderHasher      // guarded by mu for writing
 	gone     map[hashing.Inode]farewell // guarded by mu; what left its name a moment ago
+	unlinked map[hashing.Inode]struct{} // guarded by mu; files that have lost one of several names
 }
 
 // ownName is a name that the tree itself has changed.
@@ -74,7 +75,7 @@ type edit struct {
 func newPicture(a hashing.Algorithm, feed func([]Event) Cursor) *picture {
 	return &picture{
 		algorithm: a, feed: feed, hashers: hashing.NewFolderHasher(a), unsaved: map[*node]struct{}{},
-		touched: map[ownName]uint64{}, gone: map[hashing.Inode]farewell{},
+		touched: map[ownName]uint64{}, gone: map[hashing.Inode]farewell{}, unlinked: map[hashing.Inode]struct{}{},
 	}
 }
 
@@ -268,6 +269,9 @@ func (p *picture) fold(n *node, edits []edit, quiet bool) Cursor {
 		if e.item == nil && old.isFile() {
 			p.part(hashing.Inode{Dev: n.id.Dev, Ino: old.ino}, farewell{path: n.below(e.name), digest: old.digest})
 		}
+		if had && old.flags&itemLinked != 0 && (e.item == nil || e.item.ino != old.ino) {
+			p.unlinked[hashing.Inode{Dev: n.id.Dev, Ino: old.ino}] = struct{}{}
+		}
 		kept = append(kept, *e)
 		if quiet || !visible(e, &old, had) {
 			continue
@@ -317,6 +321,7 @@ func (p *picture) detach(n *node, name string) {
 	path := n.below(name)
 	p.part(sub.id, farewell{path: path, sub: sub})
 	p.departed = append(p.departed, path)
+	p.linkedBelow(sub)
 	p.forget(sub)
 }
 

@@ -3,6 +3,7 @@ package tree
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"freshet/hashing"
 )
@@ -13,6 +14,9 @@ func (n *node) rebuild(edits []edit) {
 	files, bytes, unknown, count := n.balance(edits)
 	n.count += count
 	n.weigh(files, bytes, unknown)
+	if len(edits) == 1 && n.replace(edits) {
+		return
+	}
 	var b chunkBuilder
 	old := n.slots
 	slots := make([]slot, 0, len(old)+1)
@@ -44,6 +48,22 @@ func (n *node) rebuild(edits []edit) {
 	if !n.split && n.count >= splitChildrenMin {
 		n.resplit()
 	}
+}
+
+// replace makes one edit that leaves the other slots as they are, and reports false if there is none such. Who holds slots
+// outside the critical section has a copy.
+func (n *node) replace(edits []edit) bool {
+	if len(n.slots) == 0 || !n.split && n.count >= splitChildrenMin {
+		return false
+	}
+	k := n.slotOf(edits[0].name)
+	var b chunkBuilder
+	n.merge(&b, n.slots[k].items, edits)
+	if n.split && k < len(n.slots)-1 && !b.endsBucket() {
+		return false
+	}
+	n.slots = slices.Replace(n.slots, k, k+1, n.cut(nil, b.take())...)
+	return true
 }
 
 // editsUpTo returns those edits that belong into slot k: all up to its last name, or all that are left.

@@ -210,8 +210,11 @@ func (r *refresher) round(ctx context.Context) {
 }
 
 // otherNames has the other names looked at of files that have several and have changed: a program uses one of them, and only
-// that raises an event.
+// that raises an event. One that is gone may have been used before.
 func (r *refresher) otherNames() {
+	for file := range r.tree.picture.takeUnlinked() {
+		r.linked[file] = 0
+	}
 	if len(r.linked) == 0 {
 		return
 	}
