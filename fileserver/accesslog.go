@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"freshet/fileserver/auth"
 )
 
 // A LogFormat says how an AccessLog writes its lines.
@@ -103,7 +105,9 @@ func (l *AccessLog) appendStamp(b []byte, now time.Time) []byte {
 
 func (l *AccessLog) appendText(r *http.Request, w *reply, now time.Time) {
 	b := append(l.buf, peer(r)...)
-	b = append(b, " - - ["...)
+	b = append(b, " - "...)
+	b = appendEscaped(b, orDash(string(w.asking.who)))
+	b = append(b, " ["...)
 	b = append(b, l.stamp...)
 	b = append(b, `] "`...)
 	b = appendEscaped(b, r.Method)
@@ -133,6 +137,10 @@ func (l *AccessLog) appendJSON(r *http.Request, w *reply, now time.Time) {
 	b = append(b, l.stamp...)
 	b = append(b, `","remote":"`...)
 	b = append(b, peer(r)...)
+	if w.asking.who != auth.Anonymous {
+		b = append(b, `","user":"`...)
+		b = appendEscaped(b, string(w.asking.who))
+	}
 	b = append(b, `","method":"`...)
 	b = appendEscaped(b, r.Method)
 	b = append(b, `","uri":"`...)

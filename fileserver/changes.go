@@ -24,8 +24,12 @@ func (s *Server) getChanges(w *reply, r *http.Request, _ target) error {
 	if err != nil {
 		return err
 	}
+	follower := s.follower(w, q.Below)
+	if !follower.allowed(s) {
+		return s.denied(w, r)
+	}
 	if wantsStream(r.Header["Accept"]) {
-		return s.streamChanges(w, r, q)
+		return s.streamChanges(w, r, q, follower)
 	}
 	if r.Method == http.MethodHead {
 		q.Wait, q.Limit = 0, 1
@@ -47,7 +51,11 @@ func (s *Server) getChanges(w *reply, r *http.Request, _ target) error {
 		if changes, err = s.tree.Changes(ctx, q); err != nil {
 			return err
 		}
+		if !follower.allowed(s) {
+			return s.denied(w, r)
+		}
 	}
+	follower.filter(&changes)
 	h := w.Header()
 	setSafe(h)
 	h["Content-Type"] = valueJSON

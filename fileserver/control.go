@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"freshet/fileserver/auth"
 	"freshet/fileserver/problem"
 	"freshet/fileserver/tree"
 	"freshet/web"
@@ -18,18 +19,24 @@ type endpoint struct {
 	// writes says that POST changes the tree.
 	writes bool
 	remove handler // DELETE, which changes the tree; nil: there is none
+
+	// What whoever asks must be allowed at the target. What post writes elsewhere has needs of its own.
+	readNeeds, postNeeds, removeNeeds need
 }
 
 // endpoints are all there are.
 var endpoints = []endpoint{
-	{name: "ui", below: true, read: (*Server).getAsset},
-	{name: "v1/tree", below: true, read: (*Server).getTree, post: (*Server).postTree},
-	{name: "v1/changes", read: (*Server).getChanges},
+	{name: "ui", below: true, read: (*Server).getAsset, readNeeds: need{open: true}},
+	{name: "v1/tree", below: true, read: (*Server).getTree, post: (*Server).postTree,
+		readNeeds: need{below: auth.Reading}, postNeeds: need{below: auth.Reading, asked: true}},
+	{name: "v1/changes", read: (*Server).getChanges, readNeeds: need{below: auth.Reading, asked: true}},
 	{name: "v1/versions", below: true, read: (*Server).getVersions, post: (*Server).restoreVersion, writes: true,
-		remove: (*Server).purgeVersion},
+		remove: (*Server).purgeVersion, readNeeds: need{below: auth.Reading}, postNeeds: need{below: auth.Reading},
+		removeNeeds: need{below: auth.Reading | auth.Delete}},
 	{name: "v1/trash", below: true, read: (*Server).getTrash, post: (*Server).restoreTrash, writes: true,
-		remove: (*Server).purgeTrash},
-	{name: "v1/verify", post: (*Server).postVerify},
+		remove: (*Server).purgeTrash, readNeeds: need{below: auth.Reading}, postNeeds: need{below: auth.Reading},
+		removeNeeds: need{below: auth.Reading | auth.Delete}},
+	{name: "v1/verify", post: (*Server).postVerify, postNeeds: need{below: auth.Reading, asked: true}},
 }
 
 // allow returns the value of the Allow field.
@@ -85,16 +92,16 @@ func targetBelow(names, escaped string) (t target, err error) {
 // enterEndpoint is the door of one endpoint.
 func (s *Server) enterEndpoint(w *reply, r *http.Request, e *endpoint, t target) error {
 	allow := e.allow(s.config.Write)
-	answer, writes := e.post, e.writes
+	answer, writes, needed := e.post, e.writes, e.postNeeds
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		answer, writes = e.read, false
+		answer, writes, needed = e.read, false, e.readNeeds
 	case http.MethodOptions:
 		s.answerOptions(w, allow)
 		return nil
 	case http.MethodPost:
 	case http.MethodDelete:
-		answer, writes = e.remove, true
+		answer, writes, needed = e.remove, true, e.removeNeeds
 	default:
 		answer = nil
 	}
@@ -104,6 +111,11 @@ func (s *Server) enterEndpoint(w *reply, r *http.Request, e *endpoint, t target)
 	case writes && !s.config.Write:
 		err := problem.ReadOnly.Errorf("%s cannot be used: nothing can be changed through this server.", r.Method)
 		return withAllow(err, allow)
+	}
+	if !needed.asked {
+		if err := s.authorize(w, r, needed, t.path); err != nil {
+			return err
+		}
 	}
 	return answer(s, w, r, t)
 }

@@ -20,7 +20,7 @@ func (s *Server) delete(w *reply, r *http.Request, t target) error {
 	if err := s.arriveAtSource(r, t, &terms); err != nil {
 		return err
 	}
-	result, err := s.tree.Remove(r.Context(), t.path, tree.Change{Guard: terms.guardOf(t), By: by(r)})
+	result, err := s.tree.Remove(r.Context(), t.path, tree.Change{Guard: terms.guardOf(t), By: by(w, r)})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"freshet/fileserver/auth"
 	"freshet/fileserver/precond"
 	"freshet/fileserver/problem"
 	"freshet/fileserver/tree"
@@ -182,16 +183,25 @@ func (s *Server) postTree(w *reply, r *http.Request, t target) error {
 	if !t.path.IsRoot() {
 		return s.methodRefused(r.Method, allowReading)
 	}
+	if err := s.authorize(w, r, need{some: auth.Reading}, t.path); err != nil {
+		return err
+	}
 	q, err := s.readQuestion(w, r)
 	if err != nil {
 		return err
+	}
+	for _, p := range q.folders {
+		if err := s.authorize(w, r, need{below: auth.Reading}, p); err != nil {
+			return err
+		}
 	}
 	survey, err := s.surveyOf(r, q)
 	if err != nil {
 		return err
 	}
 	setDescent(w.Header(), survey.Cursor)
-	return s.sendDescent(w, func(d *descent) error { return d.answer(q, &survey) })
+	whole := s.rightsBelow(w, tree.Path{}).Has(auth.Reading)
+	return s.sendDescent(w, func(d *descent) error { return d.answer(q, &survey, whole) })
 }
 
 // surveyOf looks at the folders that q may be answered with, and the root, in one consistent state.
@@ -207,14 +217,14 @@ func (s *Server) surveyOf(r *http.Request, q *question) (survey tree.Survey, err
 	return survey, err
 }
 
-// answer writes what is new since the client looked.
-func (d *descent) answer(q *question, survey *tree.Survey) error {
+// answer writes what is new since the client looked. The fingerprint of the root is for those who may see the whole tree.
+func (d *descent) answer(q *question, survey *tree.Survey, whole bool) error {
 	present := make(map[tree.Path]*tree.Folder, len(survey.Folders))
 	for _, f := range survey.Folders {
 		present[f.Path] = f
 	}
 	var root hashing.Digest
-	if f := present[tree.Path{}]; f != nil {
+	if f := present[tree.Path{}]; f != nil && whole {
 		root = f.Subtree
 	}
 	d.begin(survey.Cursor, root)

@@ -29,14 +29,14 @@ const (
 //
 // Each has the cursor behind it for its id. A browser never connects again after an answer other than 200, so a stale id is
 // answered with a reset.
-func (s *Server) streamChanges(w *reply, r *http.Request, q tree.ChangesQuery) error {
+func (s *Server) streamChanges(w *reply, r *http.Request, q tree.ChangesQuery, f follower) error {
 	if err := s.subscribe(); err != nil {
 		return err
 	}
 	defer s.subscribers.Add(-1)
 	ctx, end := s.untilClosing(r.Context())
 	defer end()
-	st := stream{server: s, query: q, conn: http.NewResponseController(w.ResponseWriter), w: w}
+	st := stream{server: s, query: q, follower: f, conn: http.NewResponseController(w.ResponseWriter), w: w}
 	hurry := context.AfterFunc(s.closing, func() { _ = st.conn.SetWriteDeadline(time.Now().Add(streamEndTimeMax)) })
 	defer hurry()
 	st.query.Wait, st.query.Limit = 0, min(q.Limit, streamEventsMax)
@@ -74,9 +74,10 @@ func setStream(h http.Header) {
 type stream struct {
 	server *Server
 	query  tree.ChangesQuery // Since is where the stream is
-	conn   *http.ResponseController
-	w      *reply
-	b      []byte // what is to be written next; borrowed while there is something
+	follower
+	conn *http.ResponseController
+	w    *reply
+	b    []byte // what is to be written next; borrowed while there is something
 }
 
 // run sends what there is, first what the first look found, until ctx ends or the client is gone.
@@ -103,7 +104,7 @@ func (st *stream) run(ctx context.Context, changes tree.Changes, gone *tree.Curs
 			return err
 		}
 		var err error
-		if changes, gone, err = st.next(ctx); err != nil || ctx.Err() != nil {
+		if changes, gone, err = st.next(ctx); err != nil || ctx.Err() != nil || !st.allowed(st.server) {
 			return err
 		}
 		st.borrow()
@@ -127,6 +128,7 @@ func (st *stream) next(ctx context.Context) (tree.Changes, *tree.CursorGoneError
 // tell adds changes to what is to be sent; a comment, if there are none. The id behind them is sent alone, for those events
 // that the client did not ask for.
 func (st *stream) tell(changes *tree.Changes) error {
+	st.filter(changes)
 	for i := range changes.Events {
 		e := &changes.Events[i]
 		st.begin("change", tree.Cursor{Epoch: changes.Cursor.Epoch, Seq: e.Seq})

@@ -16,6 +16,7 @@ import (
 var (
 	valueNoStore       = []string{"no-store"}
 	valueNoCache       = []string{"no-cache"}
+	valuePrivate       = []string{"private, no-cache"}
 	valueImmutable     = []string{"public, max-age=31536000, immutable"}
 	valueNosniff       = []string{"nosniff"}
 	valueSameOrigin    = []string{"same-origin"}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"freshet/fileserver/auth"
 	"freshet/fileserver/precond"
 	"freshet/fileserver/problem"
 	"freshet/fileserver/tree"
@@ -18,6 +19,9 @@ func (s *Server) getFolder(w *reply, r *http.Request, p tree.Path) error {
 		return problem.Query.Errorf("%v.", err)
 	}
 	l := listing{path: p, query: query, format: negotiateListing(r.Header["Accept"]), page: s.page(nil)}
+	l.page.Write = s.rights(w, p).HasAny(auth.Create | auth.Replace)
+	l.partly = !s.rightsBelow(w, p).Has(auth.Reading)
+	l.rights = func(p tree.Path) auth.Rights { return s.rights(w, p) }
 	if err := s.lookAt(r.Context(), &l); err != nil {
 		return err
 	}

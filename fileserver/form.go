@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 
+	"freshet/fileserver/auth"
 	"freshet/fileserver/precond"
 	"freshet/fileserver/problem"
 	"freshet/fileserver/tree"
@@ -46,7 +47,7 @@ func (s *Server) post(w *reply, r *http.Request, t target) error {
 	if precond.Parse(r.Header).Write(state) == precond.Failed {
 		return preconditionFailed(&e)
 	}
-	f := form{server: s, request: r, folder: t.path}
+	f := form{server: s, reply: w, request: r, folder: t.path}
 	if err := f.read(multipart.NewReader(bodyOf(w), params["boundary"])); err != nil {
 		return f.refuse(w, err)
 	}
@@ -56,6 +57,7 @@ func (s *Server) post(w *reply, r *http.Request, t target) error {
 // A form is an upload form on its way in.
 type form struct {
 	server     *Server
+	reply      *reply
 	request    *http.Request
 	folder     tree.Path
 	conditions http.Header // from the form's fields, under the names of the header fields that they stand for
@@ -67,6 +69,7 @@ type form struct {
 	// What was asked for last: the subject of an error.
 	at      string
 	current *tree.Entry
+	blind   bool // whoever asks may not know what is there
 }
 
 // read carries out one part after the other. Nothing of a file is kept in memory but a buffer.
@@ -179,11 +182,15 @@ func (f *form) join(name string) (tree.Path, error) {
 // save makes the part the content of p, on the form's conditions: that p is new if it has none.
 func (f *form) save(p tree.Path, part io.Reader) error {
 	s, ctx := f.server, f.request.Context()
+	if err := f.authorize(p, auth.Create|auth.Replace); err != nil {
+		return err
+	}
 	cond := precond.Parse(f.conditions)
 	if !cond.HasWriteCondition() { // a field with nothing to match in it replaces nothing
 		cond = precond.Parse(http.Header{"If-None-Match": {"*"}})
 	}
-	terms := terms{cond: cond, required: s.config.RequirePreconditions}
+	terms := s.termsFor(f.reply, p, nil)
+	terms.cond = cond
 	if err := s.arrive(ctx, p, &terms); err != nil {
 		return f.noting(p, err)
 	}
@@ -195,7 +202,7 @@ func (f *form) save(p tree.Path, part io.Reader) error {
 	if err := copyBody(staged, part); err != nil {
 		return err
 	}
-	result, err := s.tree.Commit(ctx, p, staged, tree.Change{Guard: terms.guard(), By: by(f.request)})
+	result, err := s.tree.Commit(ctx, p, staged, tree.Change{Guard: terms.guard(), By: by(f.reply, f.request)})
 	if err != nil {
 		return f.noting(p, err)
 	}
@@ -204,9 +211,20 @@ func (f *form) save(p tree.Path, part io.Reader) error {
 	return nil
 }
 
+// authorize refuses to do anything at p without one of the rights, or with a condition that would tell somebody what they
+// may not read.
+func (f *form) authorize(p tree.Path, any auth.Rights) error {
+	can := f.server.rights(f.reply, p)
+	f.blind = !can.Has(auth.Read)
+	if can.HasAny(any) && !(f.blind && hasTellingCondition(f.conditions)) {
+		return nil
+	}
+	return f.server.denied(f.reply, f.request)
+}
+
 // noting finds out what is at p if err is a failed precondition, for the page that asks what to do about it.
 func (f *form) noting(p tree.Path, err error) error {
-	if errors.Is(err, problem.Precondition) {
+	if errors.Is(err, problem.Precondition) && !f.blind {
 		f.current, _ = f.server.current(f.request.Context(), p, true)
 	}
 	return err
@@ -217,7 +235,11 @@ func (f *form) makeFolder(name string) error {
 	if err != nil {
 		return err
 	}
-	result, err := f.server.tree.Mkdir(f.request.Context(), p, tree.Change{Guard: terms{}.whereFree(), By: by(f.request)})
+	if err := f.authorize(p, auth.Create); err != nil {
+		return err
+	}
+	change := tree.Change{Guard: terms{}.whereFree(), By: by(f.reply, f.request)}
+	result, err := f.server.tree.Mkdir(f.request.Context(), p, change)
 	if errors.Is(err, tree.ErrExist) {
 		return problem.Exists.Errorf("There is already something called %q.", name)
 	}
@@ -232,11 +254,13 @@ func (f *form) makeFolder(name string) error {
 func (f *form) refuse(w *reply, err error) error {
 	told := problem.From(err)
 	if errors.Is(err, problem.Precondition) {
-		if wantsPage(f.request) {
+		if wantsPage(f.request) && !f.blind {
 			return f.answerConflict(w)
 		}
 		told = problem.Exists.Errorf("%q was not saved: the name is taken, or has another version.", f.at)
-		told.Current = currentOf(f.current)
+		if !f.blind {
+			told.Current = currentOf(f.current)
+		}
 	}
 	told.Saved = f.saved
 	if f.at != "" {

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
+	"freshet/fileserver/auth"
 	"freshet/fileserver/precond"
 	"freshet/fileserver/problem"
 	"freshet/fileserver/tree"
@@ -47,7 +49,28 @@ func (s *Server) getFile(w *reply, r *http.Request, p tree.Path) error {
 		return err
 	}
 	defer f.Close()
-	return s.answerFile(w, r, f, s.cacheControl(p.String()))
+	if err := s.authorizeOpened(w, r, p, f); err != nil {
+		return err
+	}
+	return s.answerFile(w, r, f, s.cacheControlFor(w, p))
+}
+
+// cacheControlFor returns the Cache-Control of the file at p. Caches that serve many may not keep what not everybody may
+// read, whatever is said of its name.
+func (s *Server) cacheControlFor(w *reply, p tree.Path) []string {
+	control := s.cacheControl(p.String())
+	if w.asking.who == auth.Anonymous || !isShared(control[0]) ||
+		w.asking.policy.Rules.Allow(auth.Anonymous, p).Has(auth.Read) {
+		return control
+	}
+	return valuePrivate
+}
+
+// isShared reports whether a Cache-Control lets shared caches keep the answer to a request with an Authorization field (RFC
+// 9111 section 3.5).
+func isShared(control string) bool {
+	control = strings.ToLower(control)
+	return strings.Contains(control, "public") || strings.Contains(control, "s-maxage") || strings.Contains(control, "must-revalidate")
 }
 
 // answerFile answers with f: a part of it, all of it, or that the client has it or must not have it.

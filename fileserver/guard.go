@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"freshet/fileserver/auth"
 	"freshet/fileserver/precond"
 	"freshet/fileserver/problem"
 	"freshet/fileserver/tree"
@@ -17,6 +18,9 @@ import (
 type terms struct {
 	cond     precond.Condition
 	required bool
+	// lacks are the rights to make or to replace what is there, as far as whoever asks has them not. Who may only make things
+	// asks on the condition that nothing is there (If-None-Match: *), whether that is said or not.
+	lacks auth.Rights
 	// behind returns the file that a link leads to now, nil if that cannot be told. A change of a link itself is shown the
 	// link, but the tag that its client knows is that of the file behind it.
 	behind func() *tree.Entry
@@ -26,10 +30,17 @@ func (s *Server) termsOf(h http.Header) terms {
 	return terms{cond: precond.Parse(h), required: s.config.RequirePreconditions}
 }
 
+// termsFor are the terms of a change that makes or replaces what is at p.
+func (s *Server) termsFor(w *reply, p tree.Path, h http.Header) terms {
+	t := s.termsOf(h)
+	t.lacks = (auth.Create | auth.Replace) &^ s.rights(w, p)
+	return t
+}
+
 // guard returns the Guard that decides under the lock, nil if there is nothing to decide: then the tree need not find
 // out what is there.
 func (t terms) guard() tree.Guard {
-	if !t.cond.HasWriteCondition() && !t.required {
+	if !t.cond.HasWriteCondition() && !t.required && t.lacks == auth.None {
 		return nil
 	}
 	return t.ask
@@ -39,6 +50,12 @@ func (t terms) guard() tree.Guard {
 func (t terms) ask(cur *tree.Entry) error {
 	if cur != nil && cur.Kind == tree.KindLink && t.behind != nil {
 		cur = cmp.Or(t.behind(), cur)
+	}
+	switch {
+	case cur == nil && t.lacks.Has(auth.Create):
+		return tree.ErrNotExist
+	case cur != nil && t.lacks.Has(auth.Replace):
+		return preconditionFailed(cur)
 	}
 	if t.required && cur != nil && !t.cond.HasWriteCondition() {
 		err := problem.PreconditionRequired.Errorf("There is no If-Match, If-None-Match or If-Unmodified-Since.")

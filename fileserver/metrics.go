@@ -16,11 +16,12 @@ const statusesMax = 600 // status codes are below
 
 // traffic counts requests. Counting is one atomic addition; names are put to numbers when somebody asks.
 type traffic struct {
-	requests  [len(methodNames) + 1][statusesMax]atomic.Uint64
-	bytesOut  atomic.Uint64
-	underWay  atomic.Int64
-	connected atomic.Int64
-	turnedOff atomic.Uint64 // connections refused because of ConnectionsMax
+	requests     [len(methodNames) + 1][statusesMax]atomic.Uint64
+	bytesOut     atomic.Uint64
+	underWay     atomic.Int64
+	connected    atomic.Int64
+	loginsFailed atomic.Uint64
+	turnedOff    atomic.Uint64 // connections refused because of ConnectionsMax
 }
 
 // methodNames are the methods that are counted by name; all others share one row.
@@ -74,6 +75,8 @@ var levels = []level{
 		func(c *collector, _ *tree.Stats) float64 { return float64(c.traffic.connected.Load()) }),
 	counter("freshet_connections_refused_total", "Connections refused because too many were open.",
 		func(c *collector, _ *tree.Stats) float64 { return float64(c.traffic.turnedOff.Load()) }),
+	counter("freshet_logins_failed_total", "Names and passwords that were wrong.",
+		func(c *collector, _ *tree.Stats) float64 { return float64(c.traffic.loginsFailed.Load()) }),
 	gauge("freshet_feed_subscribers", "Clients that follow the changes, or wait for the next one.",
 		func(c *collector, _ *tree.Stats) float64 { return float64(c.server.subscribers.Load()) }),
 	counter("freshet_hash_on_request_total", "Files hashed because a request asked.",

@@ -16,7 +16,7 @@ func (s *Server) mkcol(w *reply, r *http.Request, t target) error {
 		return tree.ErrExist
 	}
 	terms := s.termsOf(r.Header)
-	result, err := s.tree.Mkdir(r.Context(), t.path, tree.Change{Guard: terms.whereFree(), By: by(r)})
+	result, err := s.tree.Mkdir(r.Context(), t.path, tree.Change{Guard: terms.whereFree(), By: by(w, r)})
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 
+	"freshet/fileserver/auth"
 	"freshet/fileserver/tree"
 )
 
@@ -20,7 +23,7 @@ const (
 
 // options answers OPTIONS: which methods can be used on the path as it is now.
 func (s *Server) options(w *reply, r *http.Request, t target) error {
-	s.answerOptions(w, s.allow(r.Context(), t))
+	s.answerOptions(w, s.allow(w, r.Context(), t))
 	return nil
 }
 
@@ -32,13 +35,22 @@ func (s *Server) answerOptions(w *reply, allow string) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// allow returns the value of the Allow field for t. Looking costs less than hashing: nothing is read.
-func (s *Server) allow(ctx context.Context, t target) string {
+// allow returns the value of the Allow field for t: what whoever asks may use on what is there now. Looking costs less than
+// hashing: nothing is read. It is not looked at for somebody who may not read it.
+func (s *Server) allow(w *reply, ctx context.Context, t target) string {
 	if !s.config.Write {
 		return allowReading
 	}
+	can := s.rights(w, t.path)
+	return allowedOf(s.allowThere(ctx, t, can), can)
+}
+
+func (s *Server) allowThere(ctx context.Context, t target, can auth.Rights) string {
 	if t.path.IsRoot() {
 		return allowOnRoot
+	}
+	if !can.Has(auth.Read) {
+		return allowEverything
 	}
 	e, err := s.tree.Stat(ctx, t.path)
 	switch {
@@ -50,6 +62,17 @@ func (s *Server) allow(ctx context.Context, t target) string {
 		return allowOnFile
 	}
 	return allowOnFolder
+}
+
+// allowedOf leaves out of a list of methods those that need other rights than can.
+func allowedOf(methods string, can auth.Rights) string {
+	if can == auth.All {
+		return methods
+	}
+	kept := slices.DeleteFunc(strings.Split(methods, ", "), func(method string) bool {
+		return !needs[method].metBy(can, can)
+	})
+	return strings.Join(kept, ", ")
 }
 
 func (s *Server) allowAnywhere() string {

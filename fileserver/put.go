@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"freshet/fileserver/auth"
 	"freshet/fileserver/problem"
 	"freshet/fileserver/tree"
 )
@@ -27,7 +28,7 @@ func (s *Server) put(w *reply, r *http.Request, t target) error {
 	if t.folder {
 		return s.refuseFolderPath(r, t)
 	}
-	terms := s.termsOf(r.Header)
+	terms := s.termsFor(w, t.path, r.Header)
 	if err := s.arrive(r.Context(), t.path, &terms); err != nil {
 		return err
 	}
@@ -40,7 +41,7 @@ func (s *Server) put(w *reply, r *http.Request, t target) error {
 		return err
 	}
 	w.Header()["Date"] = s.validators.httpDate(time.Now()) // see answerChange
-	change := tree.Change{Guard: terms.guard(), ModTime: d.modTime, By: by(r)}
+	change := tree.Change{Guard: terms.guard(), ModTime: d.modTime, By: by(w, r)}
 	result, err := s.tree.Commit(r.Context(), t.path, staged, change)
 	if err != nil {
 		return err
@@ -156,7 +157,12 @@ func (d *delivery) receive(dst *tree.Staged, body io.Reader, r *http.Request) er
 }
 
 // by says who changes something, for the record of what is displaced.
-func by(r *http.Request) string { return "http " + peer(r) }
+func by(w *reply, r *http.Request) string {
+	if w.asking.who == auth.Anonymous {
+		return "http " + peer(r)
+	}
+	return "http " + peer(r) + " " + string(w.asking.who)
+}
 
 // setSeq tells who made a change its place in the feed, so that its own event is no news. A tree without a feed has none.
 func setSeq(h http.Header, c tree.Cursor) {

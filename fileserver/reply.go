@@ -20,6 +20,7 @@ type reply struct {
 	bytes   int64
 	id      string     // of the request; "" until somebody asks
 	body    *pacedBody // the request's body, once a handler reads it
+	asking  session
 }
 
 var replies = sync.Pool{New: func() any { return new(reply) }}

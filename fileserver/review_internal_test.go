@@ -30,7 +30,7 @@ func TestLastModifiedOfALateAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, r, answer := New(Config{Tree: tr, Log: quiet}), httptest.NewRequest("GET", "/f", nil), httptest.NewRecorder()
-	w := &reply{ResponseWriter: answer, server: s, request: r, start: time.Now()}
+	w := &reply{ResponseWriter: answer, server: s, request: r, start: time.Now(), asking: session{policy: s.auth.Policy()}}
 	time.Sleep(1100 * time.Millisecond)
 	if err := s.getFile(w, r, p); err != nil {
 		t.Fatal(err)

@@ -48,7 +48,7 @@ func (s *Server) logPanic(c echo.Context, err error, stack []byte) error {
 
 // pathless answers what has no path: OPTIONS about the whole server (RFC 9110 section 9.3.7), and CONNECT.
 func (s *Server) pathless(w *reply, r *http.Request) {
-	if err := s.admit(r); err != nil {
+	if err := s.admit(w, r); err != nil {
 		s.fail(w, r, err)
 		return
 	}

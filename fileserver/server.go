@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/semaphore"
 
+	"freshet/fileserver/auth"
 	"freshet/fileserver/tree"
 	"freshet/hashing"
 )
@@ -30,8 +31,14 @@ type Config struct {
 	// RequirePreconditions refuses every change of what exists that carries no precondition (428).
 	RequirePreconditions bool
 
+	// Authority says who is asking and what they may do, as far as Write allows it. nil: everybody may do everything.
+	Authority *auth.Authority
+	// PlainPasswords takes passwords on connections that are neither encrypted nor from this machine, too.
+	PlainPasswords bool
+
 	// Hosts are the names that the server may be called by, besides IP addresses, localhost and names below
-	// .localhost and .local. "*.example.com" allows all names below example.com, "*" all there are.
+	// .localhost and .local. "*.example.com" allows all names below example.com, "*" all there are. Who has signed in may
+	// call it by any: a page whose name was rebound to this machine knows nobody's password.
 	Hosts []string
 	// Cache gives files a Cache-Control other than "no-cache". The first rule that matches counts.
 	Cache []CacheRule
@@ -55,6 +62,7 @@ type Server struct {
 	origins *http.CrossOriginProtection
 	echo    *echo.Echo
 	traffic traffic
+	auth    *auth.Authority
 	listed  *semaphore.Weighted // entries of listings being sent
 
 	descents    *semaphore.Weighted // answers about folders being sent
@@ -84,6 +92,7 @@ func New(c Config) *Server {
 		hosts:    newHostList(c.Hosts),
 		origins:  http.NewCrossOriginProtection(),
 		started:  newProcessID(),
+		auth:     c.Authority,
 		listed:   semaphore.NewWeighted(listedEntriesMax),
 		links:    newMemory[hashing.Digest, []string](linksStatesMax),
 		restless: newMemory[tree.Path, time.Time](restlessMax),
@@ -96,6 +105,9 @@ func New(c Config) *Server {
 	}
 	if s.log == nil {
 		s.log = slog.Default()
+	}
+	if s.auth == nil {
+		s.auth = auth.NewAuthority(auth.Policy{Rules: auth.Same(auth.All, auth.All)})
 	}
 	s.limits.ConnectionsMax = min(s.limits.ConnectionsMax, max(1, tree.DescriptorsMax()/connectionsShare))
 	s.closing, s.close = context.WithCancel(context.Background())

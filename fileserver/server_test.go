@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -209,3 +210,17 @@ func readAnswer(t *testing.T, r *bufio.Reader, method string) (a answer) {
 
 // tagOf returns the tag that a file of that content has.
 func tagOf(content string) string { return hashing.Sum([]byte(content)).ETag() }
+
+// serveFrom has the server answer a request that comes from remote, without a connection.
+func (w *world) serveFrom(t *testing.T, remote, method, path string, fields ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequest(method, "http://"+w.addr+path, nil)
+	r.RemoteAddr = remote
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, ": ")
+		r.Header.Add(name, value)
+	}
+	a := httptest.NewRecorder()
+	w.server.Handler().ServeHTTP(a, r)
+	return a
+}

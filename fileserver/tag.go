@@ -6,11 +6,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"freshet/fileserver/auth"
 	"freshet/fileserver/precond"
 	"freshet/fileserver/tree"
 	"freshet/hashing"
@@ -36,6 +38,9 @@ type listing struct {
 	folder  *tree.Folder // the state, or else
 	entries []tree.Entry // what is on disk
 	links   map[string]*tree.Entry
+
+	rights func(tree.Path) auth.Rights // of whoever asks
+	partly bool                        // whoever asks may not see all that is in the folder or below: it has no tag for them
 }
 
 // state is what the conditions of a reader are compared with.
@@ -73,20 +78,38 @@ func (l *listing) all() []tree.Entry {
 // lookAt finds the state of the folder and the tag of l. A 304 costs no look at any entry, but for links: what they lead to
 // is no part of the folder's state, and is shown.
 func (s *Server) lookAt(ctx context.Context, l *listing) (err error) {
-	if l.folder, err = s.stateAt(ctx, l.path); err != nil {
-		return err
+	if !l.partly {
+		if l.folder, err = s.stateAt(ctx, l.path); err != nil {
+			return err
+		}
 	}
 	if l.folder == nil {
 		l.entries, err = s.tree.List(ctx, l.path)
+		l.leaveOut()
 		return err
 	}
 	names := s.linksIn(l.folder)
-	if l.links, err = s.follow(ctx, l.path, names); err != nil {
+	if l.links, err = s.follow(ctx, l, names); err != nil {
 		return err
 	}
 	l.page.Subtree = l.folder.Subtree
 	l.tag = hashing.FolderETag(l.folder.Subtree, l.folder.Mtimes, l.view(names), byte(l.format))
 	return nil
+}
+
+// leaveOut takes out of the entries from the disk what whoever asks may not see. A link is what it
+// leads to, and cannot be seen by who may not read that.
+func (l *listing) leaveOut() {
+	l.entries = slices.DeleteFunc(l.entries, func(e tree.Entry) bool {
+		child, err := l.path.Join(e.Name)
+		return err != nil || !shows(&e, l.rights(child))
+	})
+}
+
+// shows reports whether who may do so much at the path of e sees it in a listing: whatever may be read, and folders that may
+// be listed.
+func shows(e *tree.Entry, can auth.Rights) bool {
+	return can.Has(auth.Read) || e.Kind == tree.KindFolder && can.Has(auth.List)
 }
 
 // stateAt returns the state of the folder at p, nil if there is none to be had soon. Whatever is in the way of it, a look at
@@ -142,7 +165,7 @@ func newMemory[K comparable, V any](valuesMax int) *lru.Cache[K, V] {
 }
 
 // follow finds what the links of those names in the folder at p lead to. Those that lead nowhere are left out.
-func (s *Server) follow(ctx context.Context, p tree.Path, names []string) (map[string]*tree.Entry, error) {
+func (s *Server) follow(ctx context.Context, l *listing, names []string) (map[string]*tree.Entry, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
@@ -151,11 +174,11 @@ func (s *Server) follow(ctx context.Context, p tree.Path, names []string) (map[s
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		child, err := p.Join(name)
+		child, err := l.path.Join(name)
 		if err != nil {
 			continue
 		}
-		if e, err := s.tree.Stat(ctx, child); err == nil {
+		if e, err := s.tree.Stat(ctx, child); err == nil && shows(&e, l.rights(child)) {
 			links[name] = &e
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"freshet/fileserver/auth"
 	"freshet/fileserver/problem"
 	"freshet/fileserver/tree"
 )
@@ -29,14 +30,17 @@ var forwardedFields = []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via
 //	{"files":10,"bytes":4711,…}                       how far it is, once a second; {} while one file takes long
 //	{"end":true,"files":12,"bytes":5000,"mismatches":1,"changed":0,"unreadable":1}  last; without it it was not finished
 func (s *Server) postVerify(w *reply, r *http.Request, _ target) error {
-	if !s.config.Write && !fromHere(r) {
-		refused := problem.ReadOnly.Errorf("Only programs on the server's own machine may have everything read again.")
-		refused.Next = "Run freshet verify on that machine."
-		return withAllow(refused, http.MethodOptions)
-	}
 	below, err := verifyPath(r.URL.Query())
 	if err != nil {
 		return err
+	}
+	if err := s.authorize(w, r, need{below: auth.Reading}, below); err != nil {
+		return err
+	}
+	if !s.rightsBelow(w, below).HasAny(auth.Writing) && !fromHere(r) {
+		refused := problem.ReadOnly.Errorf("Only programs on the server's own machine may have everything read again.")
+		refused.Next = "Run freshet verify on that machine."
+		return withAllow(refused, http.MethodOptions)
 	}
 	ctx, end := s.untilClosing(r.Context())
 	defer end()

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"freshet/fileserver/auth"
 	"freshet/fileserver/problem"
 	"freshet/fileserver/tree"
 	"freshet/hashing"
@@ -243,17 +244,22 @@ func (s *Server) restore(w *reply, r *http.Request, p tree.Path, key tree.Versio
 		}
 	}
 	isFile := kind == tree.KindFile || kind == tree.KindExecutable
+	if err := s.authorize(w, r, need{any: auth.Create | auth.Replace}, to.path); err != nil {
+		return err
+	}
+	defer func() { err = s.discreet(w, to.path, err) }()
 	if isFile && to.folder {
 		return problem.SlashAfterFile.Errorf("The version is a file, and the Destination ends with a slash.")
 	}
 	terms := s.termsOf(r.Header)
+	terms.lacks = (auth.Create | auth.Replace) &^ s.rightsBelow(w, to.path)
 	if isFile {
 		if err := s.arrive(r.Context(), to.path, &terms); err != nil {
 			return orTaken(err)
 		}
 	}
 	w.Header()["Date"] = s.validators.httpDate(time.Now()) // see answerChange
-	result, err := s.tree.Restore(r.Context(), p, key, to.path, tree.Change{Guard: terms.guard(), By: by(r)})
+	result, err := s.tree.Restore(r.Context(), p, key, to.path, tree.Change{Guard: terms.guard(), By: by(w, r)})
 	if err != nil {
 		return orTaken(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"freshet/fileserver/auth"
 	"freshet/fileserver/precond"
 	"freshet/fileserver/tree"
 	"freshet/hashing"
@@ -34,6 +35,9 @@ const (
 	controlPath     = "/" + tree.Reserved + "/v1"
 )
 
+// wellKnownNeeds: who may do nothing here has no business with what the server is.
+var wellKnownNeeds = need{some: auth.All}
+
 // describe answers at wellKnown.
 func (s *Server) describe(w *reply, r *http.Request) error {
 	switch r.Method {
@@ -44,7 +48,12 @@ func (s *Server) describe(w *reply, r *http.Request) error {
 	default:
 		return s.methodRefused(r.Method, allowReading)
 	}
-	body, err := json.Marshal(s.description())
+	if err := s.authorize(w, r, wellKnownNeeds, tree.Path{}); err != nil {
+		return err
+	}
+	d := s.description()
+	d.Write = s.below(w.asking.policy.Rules.Somewhere(w.asking.who)).HasAny(auth.Writing)
+	body, err := json.Marshal(d)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,9 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"strings"
 
+	"freshet/fileserver/auth"
 	"freshet/fileserver/tree"
 )
 
@@ -17,6 +19,7 @@ type greeting struct {
 	at      *net.TCPAddr
 	network []string // names and addresses by which others reach the server
 	metrics *net.TCPAddr
+	door    *door
 }
 
 // print writes the banner: where the server is, what it allows, and what it does not. What is known of the files follows when
@@ -35,11 +38,14 @@ func (g *greeting) print(w io.Writer) {
 	}
 	switch {
 	case g.at.IP.IsLoopback():
-		line(w, "On your network", fmt.Sprintf("not shared; add --listen :%d --public", g.at.Port))
+		line(w, "On your network", fmt.Sprintf("not shared; add --listen :%d", g.at.Port))
 	default:
 		for _, host := range g.network {
 			line(w, "On your network", g.url(host))
 		}
+	}
+	if g.door.password != "" {
+		line(w, "Sign in", "as "+madeUser+" with the password "+g.door.password)
 	}
 	if c.Write {
 		line(w, "Replaced files", keeping(c))
@@ -47,10 +53,34 @@ func (g *greeting) print(w io.Writer) {
 	if c.Metrics != "" {
 		line(w, "Metrics", g.metricsURL())
 	}
-	if bool(c.Write) && bool(c.Public) {
-		line(w, "Warning", publicWriteWarning)
+	for _, warning := range g.warnings() {
+		line(w, "Warning", warning)
 	}
 }
+
+// warnings are what whoever starts the server may not have meant.
+func (g *greeting) warnings() (warnings []string) {
+	c := g.config
+	beyond := !g.at.IP.IsLoopback()
+	if bool(c.Write) && (bool(c.Public) || beyond) && g.door.anyoneMay(auth.Writing) {
+		warnings = append(warnings, publicWriteWarning)
+	}
+	if beyond && g.door.password == "" && c.Users != "" && !bool(c.PlainPasswords) {
+		warnings = append(warnings, plainPasswordsWarning)
+	}
+	if beyond && (g.door.password != "" || bool(c.PlainPasswords)) {
+		warnings = append(warnings, unencryptedWarning)
+	}
+	if unknown := g.door.unknownNames(); len(unknown) > 0 {
+		warnings = append(warnings, "rules name users that are not there: "+strings.Join(unknown, ", "))
+	}
+	return warnings
+}
+
+const plainPasswordsWarning = "users of other machines cannot sign in: passwords are not taken without encryption, " +
+	"see plain-passwords"
+
+const unencryptedWarning = "passwords and files go over the network without encryption"
 
 const lastLine = "Press Ctrl+C to stop. More: freshet help serve"
 

@@ -21,12 +21,12 @@ func TestBanner(t *testing.T) {
 		"read_only_on_loopback": {nil, nil, loopback, nil, "", `
 freshet 1.0   serving /home/ana/shared   (read-only; add --write to allow uploads)
   On this machine   http://localhost:8080/
-  On your network   not shared; add --listen :8080 --public
+  On your network   not shared; add --listen :8080
 `},
 		"writing": {[]string{"--write"}, nil, loopback, nil, "", `
 freshet 1.0   serving /home/ana/shared   (reading and writing)
   On this machine   http://localhost:8080/
-  On your network   not shared; add --listen :8080 --public
+  On your network   not shared; add --listen :8080
   Replaced files    kept for 30d in .freshet, at most 10% of the disk
 `},
 		"public_read_only": {[]string{"--public"}, nil, everywhere, []string{"files.example", "192.0.2.7", "2001:db8::7"}, "", `
@@ -35,6 +35,22 @@ freshet 1.0   serving /home/ana/shared   (read-only; add --write to allow upload
   On your network   http://files.example:80/
   On your network   http://192.0.2.7:80/
   On your network   http://[2001:db8::7]:80/
+`},
+		"a_password_is_made": {nil, nil, everywhere, []string{"192.0.2.7"}, "", `
+freshet 1.0   serving /home/ana/shared   (read-only; add --write to allow uploads)
+  On this machine   http://localhost:80/
+  On your network   http://192.0.2.7:80/
+  Sign in           as guest with the password abcd-efgh-ijkl-mnop
+  Warning           passwords and files go over the network without encryption
+`},
+		"strangers_may_write": {[]string{"--write"}, []string{"FRESHET_RULE=create anonymous /inbox; list,read ana /"}, everywhere, nil, "", `
+freshet 1.0   serving /home/ana/shared   (reading and writing)
+  On this machine   http://localhost:80/
+  Sign in           as guest with the password abcd-efgh-ijkl-mnop
+  Replaced files    kept for 30d in .freshet, at most 10% of the disk
+  Warning           anyone who can reach this server may change and remove files
+  Warning           passwords and files go over the network without encryption
+  Warning           rules name users that are not there: ana
 `},
 		"public_and_writing": {[]string{"--public", "--write", "--state=/var/lib/my files"}, nil,
 			&net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 80}, []string{"192.0.2.7"}, "", `
@@ -46,12 +62,12 @@ freshet 1.0   serving /home/ana/shared   (reading and writing)
 		"one_file": {nil, nil, loopback, nil, "a b.txt", `
 freshet 1.0   serving "/home/ana/shared/a b.txt"   (read-only)
   On this machine   http://localhost:8080/a%20b.txt
-  On your network   not shared; add --listen :8080 --public
+  On your network   not shared; add --listen :8080
 `},
 		"with_metrics": {nil, []string{"FRESHET_METRICS=127.0.0.1:9100"}, loopback, nil, "", `
 freshet 1.0   serving /home/ana/shared   (read-only; add --write to allow uploads)
   On this machine   http://localhost:8080/
-  On your network   not shared; add --listen :8080 --public
+  On your network   not shared; add --listen :8080
   Metrics           http://127.0.0.1:9100/metrics
 `},
 	} {
@@ -62,7 +78,15 @@ freshet 1.0   serving /home/ana/shared   (read-only; add --write to allow upload
 			}
 			var got strings.Builder
 			metrics := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9100}
-			(&greeting{"1.0", target{"/home/ana/shared", c.only}, config, c.at, c.network, metrics}).print(&got)
+			at := target{"/home/ana/shared", c.only}
+			door, err := config.openDoor(at, c.at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if door.password != "" {
+				door.password = "abcd-efgh-ijkl-mnop"
+			}
+			(&greeting{"1.0", at, config, c.at, c.network, metrics, door}).print(&got)
 			if want := strings.TrimPrefix(c.want, "\n"); got.String() != want {
 				t.Errorf("got\n%s\nwant\n%s", got.String(), want)
 			}

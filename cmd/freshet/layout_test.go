@@ -24,8 +24,9 @@ var mayImport = map[string][]string{
 	"fileserver/tree":    {"hashing", "watcher"},
 	"fileserver/precond": {"hashing"},
 	"fileserver/problem": {"fileserver/tree"},
-	"fileserver":         {"fileserver/precond", "fileserver/problem", "fileserver/tree", "hashing", "web"},
-	"cmd/freshet":        {"fileserver", "fileserver/tree", "hashing"},
+	"fileserver/auth":    {"fileserver/tree", "hashing"},
+	"fileserver":         {"fileserver/auth", "fileserver/precond", "fileserver/problem", "fileserver/tree", "hashing", "web"},
+	"cmd/freshet":        {"fileserver", "fileserver/auth", "fileserver/tree", "hashing"},
 }
 
 // onlyIn lists the libraries that one package keeps to itself.

@@ -132,6 +132,7 @@ func readFlags(flags *pflag.FlagSet) []assignment {
 // to begin with FRESHET_ (container systems make some up) are not ours. An empty one is as good as none.
 func readEnvironment(environ []string) ([]assignment, error) {
 	names := map[string]string{environmentPrefix + strings.ToUpper(configFlag): configFlag}
+	others := []string{passwordVariable, userVariable} // of the commands that ask servers
 	for _, s := range settings(defaults()) {
 		names[s.environment()] = s.key
 	}
@@ -139,7 +140,7 @@ func readEnvironment(environ []string) ([]assignment, error) {
 	for _, line := range environ {
 		name, text, _ := strings.Cut(line, "=")
 		short, ours := strings.CutPrefix(name, environmentPrefix)
-		if !ours || text == "" {
+		if !ours || text == "" || slices.Contains(others, name) {
 			continue
 		}
 		if key, ok := names[name]; ok {
@@ -186,12 +187,22 @@ func parseConfig(name string, doc []byte) ([]assignment, error) {
 	}
 	var as []assignment
 	for _, k := range topLevelKeys(doc) {
+		if k.name == ruleKey && slices.ContainsFunc(as, func(a assignment) bool { return a.key == ruleKey }) {
+			continue // all of them were taken with the first
+		}
 		source := fmt.Sprintf("%s:%d", name, k.row)
 		if !slices.Contains(keys(), k.name) {
 			return nil, misuse(fmt.Sprintf("%s: unknown setting %s", source, shown(k.name)), "",
 				didYouMean(k.name, "", keys(), "freshet help config"))
 		}
 		texts, ok := tomlTexts(values[k.name])
+		if tables, several := values[k.name].([]any); k.name == ruleKey && several {
+			var err error
+			if texts, err = ruleTexts(tables); err != nil {
+				return nil, misuse(source+": this rule cannot be used", err.Error(), ruleExample)
+			}
+			ok = true
+		}
 		if !ok {
 			return nil, misuse(fmt.Sprintf("%s: %s has a value of the wrong type", source, k.name),
 				"a setting is a text, a number, true or false, or a list of texts", "freshet help config")

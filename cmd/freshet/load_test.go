@@ -18,7 +18,8 @@ var others = map[string]string{
 	"upload-size": "11", "uploads": "12", "stage-size": "13", "body-memory": "14", "cache-memory": "15", "versions": "16h",
 	"versions-size": "17", "versions-files": "18", "hash-wait": "19s", "connections": "20", "header-bytes": "21",
 	"header-time": "22s", "body-idle-time": "23s", "body-progress": "24", "idle-time": "25s", "shutdown-time": "26s",
-	"buffer-time": "27s", "hash": "blake3", "rescan": "28m",
+	"buffer-time": "27s", "hash": "blake3", "rescan": "28m", "users": "u", "plain-passwords": "true",
+	"rule": "list,read signed-in /docs",
 }
 
 // loadFrom loads a config from the three sources.
@@ -188,7 +189,8 @@ func TestEveryLimitCanBeSet(t *testing.T) {
 	}
 	compareFields(t, reflect.ValueOf(ours), reflect.ValueOf(theirs), "Only", "Log")
 	a, b := set.serverConfig(at, nil, nil, nil), plain.serverConfig(at, nil, nil, nil)
-	compareFields(t, reflect.ValueOf(a), reflect.ValueOf(b), "Tree", "Name", "Version", "Log", "Access", "Limits")
+	compareFields(t, reflect.ValueOf(a), reflect.ValueOf(b), "Tree", "Name", "Version", "Log", "Access", "Limits",
+		"Authority")
 	compareFields(t, reflect.ValueOf(a.Limits), reflect.ValueOf(b.Limits))
 }
 

@@ -66,7 +66,7 @@ func newRoot() *cobra.Command {
 	}
 	addFlags(root.Flags())
 	root.AddCommand(newServe(), newStatus(), newVerify(), newVersions(), newRestore(), newTrash(), newHash(), newDoctor(),
-		newVersion(), newCompletion(), newConfigHelp())
+		newUser(), newVersion(), newCompletion(), newConfigHelp())
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(flagFault)
 	root.SetHelpTemplate(helpTemplate)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -11,10 +12,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 	"unicode"
 
+	"freshet/fileserver/auth"
 	"freshet/fileserver/tree"
 )
 
@@ -78,13 +81,37 @@ func newRemote(arg string) (*remote, error) {
 	if err != nil {
 		return nil, bad(err.Error())
 	}
+	user, err := credentials(u)
+	if err != nil {
+		return nil, bad(err.Error())
+	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DialContext = (&net.Dialer{Timeout: remoteDialTimeMax}).DialContext
 	transport.ResponseHeaderTimeout = remoteHeaderTimeMax
 	return &remote{
-		server: &url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host}, path: p, folder: folder,
+		server: &url.URL{Scheme: u.Scheme, User: user, Host: u.Host}, path: p, folder: folder,
 		client: &http.Client{Transport: transport, CheckRedirect: stayOnServer},
 	}, nil
+}
+
+// passwordVariable holds the password for a URL that has a user's name, or none, and no password in it: what is typed can be
+// seen by others of the machine. userVariable holds the name for URLs that have none.
+const (
+	passwordVariable = environmentPrefix + "PASSWORD"
+	userVariable     = environmentPrefix + "USER"
+)
+
+// credentials returns who is to be told to be asking at u; nil: nobody in particular.
+func credentials(u *url.URL) (*url.Userinfo, error) {
+	password := os.Getenv(passwordVariable)
+	if _, given := u.User.Password(); given || password == "" {
+		return u.User, nil
+	}
+	name := cmp.Or(u.User.Username(), os.Getenv(userVariable), madeUser)
+	if err := auth.CheckPassword(password); err != nil {
+		return nil, fmt.Errorf("%s: %w", passwordVariable, err)
+	}
+	return url.UserPassword(name, password), nil
 }
 
 // stayOnServer follows redirects on the same server only, which alone may be told the user's password.
@@ -202,13 +229,16 @@ func newRefusal(what string, res *http.Response) *refusal {
 	if err == nil && media == typeProblem && json.Unmarshal(body, &p) == nil && p.Title != "" {
 		why, try = printable(p.Title+": "+p.Detail), printable(p.Next)
 	}
+	if res.StatusCode == http.StatusUnauthorized {
+		try = "put the name into the URL, http://NAME@HOST/, and the password into " + passwordVariable
+	}
 	f := fault{refusalCode(res.StatusCode, p.Type), what, why, try}
 	return &refusal{f, res.StatusCode, p.Type, printable(p.Current)}
 }
 
 func refusalCode(status int, kind string) int {
 	switch status {
-	case http.StatusUnauthorized, http.StatusForbidden:
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
 		return exitRefused
 	case http.StatusNotFound, http.StatusGone:
 		return exitNotFound

@@ -46,6 +46,7 @@ func need(t *testing.T, programs ...string) {
 //
 //	exits CODE PROGRAM ARGS…   run it and expect that exit code
 //	serve ARGS…                start freshet serve in the background and set $URL, without a slash at its end
+//	hup TEXT                   send it HUP and wait until its log has the text
 //	stop SIGNAL                end it by TERM or INT and expect exit code 0; what it wrote is in serve.log and access.log
 func runScripts(t *testing.T, dir string) {
 	testscript.Run(t, testscript.Params{
@@ -57,7 +58,7 @@ func runScripts(t *testing.T, dir string) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": scriptExits, "serve": scriptServe, "stop": scriptStop,
+			"exits": scriptExits, "serve": scriptServe, "stop": scriptStop, "hup": scriptHangup,
 		},
 	})
 }
@@ -104,6 +105,16 @@ func scriptServe(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(s.kill)
 	ts.Setenv("URL", strings.TrimSuffix(s.url, "/"))
 	*ts.Value(serverKey{}).(**server) = s
+}
+
+func scriptHangup(ts *testscript.TestScript, _ bool, args []string) {
+	s := *ts.Value(serverKey{}).(**server)
+	ts.Check(s.process.Process.Signal(syscall.SIGHUP))
+	said := false
+	s.log.wait(startTimeMax, s.exited, func(text string) bool { said = strings.Contains(text, args[0]); return said })
+	if !said {
+		ts.Fatalf("its log does not say %q: %s", args[0], s.log.String())
+	}
 }
 
 func scriptStop(ts *testscript.TestScript, _ bool, args []string) {

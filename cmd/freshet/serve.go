@@ -26,13 +26,14 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [DIR|FILE]",
 		Short: "Serve a folder, or one file (the default command)",
-		Long: "Serves DIR (the current folder if none is given) over HTTP to this machine, read-only unless --write is\n" +
-			"given. Every request is logged to standard output, everything else to standard error. Further settings and\n" +
-			"limits: freshet help config.",
+		Long: "Serves DIR (the current folder if none is given), or one file, over HTTP to this machine, read-only unless\n" +
+			"--write is given. Every request is logged to standard output, everything else to standard error. Beyond this\n" +
+			"machine a password is needed: that of one of --users, or one that is made for this run. Further settings\n" +
+			"and limits: freshet help config.",
 		Example: examples(
 			"freshet serve --write ~/shared", "to this machine, with changes allowed",
-			"freshet serve --listen :8080 --public ~/shared", "to everyone on the network, read-only",
-			"freshet serve report.pdf", "one file"),
+			"freshet serve --listen :8080 ~/shared", "to the network, with a password that is made and printed",
+			"freshet serve --listen :8080 --public ~/shared", "to everyone on the network, read-only"),
 		Args:              serveArgs,
 		ValidArgsFunction: completePaths,
 		RunE:              serve,
@@ -56,10 +57,12 @@ func serveArgs(cmd *cobra.Command, args []string) error {
 
 // serve is the serve command.
 func serve(cmd *cobra.Command, args []string) error {
-	c, err := load(cmd.Flags(), os.Environ())
+	again := func() (*config, error) { return load(cmd.Flags(), os.Environ()) }
+	c, err := again()
 	if err != nil {
 		return err
 	}
+	c.again = again
 	arg := "."
 	if len(args) > 0 {
 		arg = args[0]
@@ -112,7 +115,7 @@ func (c *config) serve(ctx context.Context, t target, stdout, stderr io.Writer) 
 	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may go: that must not end the server
 	person := c.Log == "text" && isTerminal(stderr)
 	log := c.logger(stderr, person)
-	main, err := c.mainAddress(t).listen(bool(c.Public))
+	main, err := c.mainAddress(t).listen(true)
 	if err != nil {
 		return err
 	}
@@ -126,7 +129,13 @@ func (c *config) serve(ctx context.Context, t target, stdout, stderr io.Writer) 
 	if err != nil {
 		return err
 	}
-	server := fileserver.New(c.serverConfig(t, served, log, stdout))
+	door, err := c.openDoor(t, main.Addr().(*net.TCPAddr))
+	if err != nil {
+		return errors.Join(err, served.Close())
+	}
+	settings := c.serverConfig(t, served, log, stdout)
+	settings.Authority, settings.PlainPasswords = door.authority, settings.PlainPasswords || door.password != ""
+	server := fileserver.New(settings)
 
 	hello := &greeting{
 		version: readBuild().Version,
@@ -134,6 +143,7 @@ func (c *config) serve(ctx context.Context, t target, stdout, stderr io.Writer) 
 		config:  c,
 		at:      main.Addr().(*net.TCPAddr),
 		metrics: metrics.Addr().(*net.TCPAddr),
+		door:    door,
 	}
 	index := &indexing{tree: served, out: stderr, log: log, person: person, brief: t.only != "", began: time.Now()}
 	if person {
@@ -153,6 +163,9 @@ func (c *config) serve(ctx context.Context, t target, stdout, stderr io.Writer) 
 		return nil
 	})
 	group.Go(func() error { index.tell(looking); return nil })
+	if !person { // a terminal that is closed says the same, and means that the server is to end
+		group.Go(func() error { door.reload(ctx, c, log); return nil })
+	}
 	err = group.Wait()
 	if errors.Is(err, fileserver.ErrStillRunning) {
 		return err // and the tree, which they still use, is left to the end of the process
@@ -204,8 +217,11 @@ func (c *config) logStart(log *slog.Logger, g *greeting) {
 	if bool(c.Write) && c.Versions == 0 {
 		log.Warn("replaced files are " + keeping(c))
 	}
-	if bool(c.Write) && bool(c.Public) {
-		log.Warn(publicWriteWarning)
+	if g.door.password != "" {
+		log.Info("a password was made, for this run", "user", madeUser, "password", g.door.password)
+	}
+	for _, warning := range g.warnings() {
+		log.Warn(warning)
 	}
 }
 

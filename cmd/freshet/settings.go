@@ -12,6 +12,9 @@ import (
 type config struct {
 	Listen               string
 	Write, Public        boolean
+	Users                string
+	PlainPasswords       boolean
+	Rules                rules
 	Symlinks             string
 	State                string
 	Hosts                list
@@ -27,7 +30,8 @@ type config struct {
 	Versions, HashWait, HeaderTime, BodyIdleTime, BufferTime       time.Duration
 	IdleTime, ShutdownTime, Rescan                                 time.Duration
 
-	source map[string]string // setting -> where it was set: "--listen", "FRESHET_LISTEN", "a.toml:3"
+	again  func() (*config, error) // reads the same sources once more
+	source map[string]string       // setting -> where it was set: "--listen", "FRESHET_LISTEN", "a.toml:3"
 }
 
 // defaults returns the config of a server that nothing was said about.
@@ -79,7 +83,10 @@ func settings(c *config) []setting {
 	return []setting{
 		{"listen", true, word{&c.Listen, "address"}, "`ADDRESS` to listen on"},
 		{"write", true, &c.Write, "allow changes"},
-		{"public", true, &c.Public, "listen beyond this machine, to anyone: there are no users"},
+		{"public", true, &c.Public, "no password to read, nor, without users, to write"},
+		{"users", true, word{&c.Users, "file"}, "`FILE` of users and their passwords: freshet user add FILE NAME"},
+		{"rule", false, &c.Rules, "who may do what where: a [[rule]] of the file has path, who and can"},
+		{"plain-passwords", false, &c.PlainPasswords, "take passwords over the network without encryption"},
 		{"symlinks", true, choice{&c.Symlinks, symlinks}, "links to follow: `POLICY` is never, inside or anywhere"},
 		{"host", true, &c.Hosts, "`NAME` of the server, besides localhost, *.local and addresses; repeatable"},
 		{"state", true, word{&c.State, "folder"}, "`FOLDER` for what is kept, instead of DIR/.freshet or ~/.local/state/freshet"},

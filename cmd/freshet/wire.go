@@ -114,6 +114,7 @@ func (c *config) serverConfig(t target, served *tree.Tree, log *slog.Logger, acc
 		Version:              readBuild().Version,
 		Write:                bool(c.Write),
 		RequirePreconditions: bool(c.RequirePreconditions),
+		PlainPasswords:       bool(c.PlainPasswords),
 		Hosts:                c.Hosts,
 		Cache:                c.Cache,
 		Log:                  log,

@@ -110,6 +110,7 @@ type Error struct {
 
 	// What Problem has under the same names; an empty Next is that of the kind.
 	Next    string
+	After   int
 	Current CurrentTag
 	Saved   []Saved
 	Refused []Refused
@@ -140,6 +141,14 @@ func (p *Problem) tell(err error) {
 	}
 }
 
+// Blind returns e for somebody who may not know what is there now.
+func (e *Error) Blind() *Error {
+	c := *e
+	c.Current, c.Saved, c.Refused = CurrentTag{}, nil, nil
+	c.detail = "What is at this path does not meet the conditions of the request, or those of the rules of this server."
+	return &c
+}
+
 // Error returns the detail that the client is told, after the kind's title, and what caused it.
 func (e *Error) Error() string {
 	text := e.kind.title + ": " + e.detail
@@ -167,7 +176,7 @@ func Of(err error) Problem {
 	var e *Error
 	if errors.As(err, &e) {
 		p = e.kind.problem()
-		p.Detail, p.Next = e.detail, cmp.Or(e.Next, p.Next)
+		p.Detail, p.Next, p.After = e.detail, cmp.Or(e.Next, p.Next), cmp.Or(e.After, p.After)
 		p.Current, p.Saved, p.Refused, p.Header = e.Current, e.Saved, e.Refused, e.Header
 	}
 	p.tell(err)

@@ -92,6 +92,26 @@ var (
 	Unsettled = &Kind{name: "fingerprint-unknown", status: http.StatusServiceUnavailable,
 		title: "The folder's fingerprint is not known now",
 		next:  "Try again; what is being written in the folder must come to rest first.", retryAfter: retrySoon}
+	SignIn = &Kind{name: "sign-in", status: http.StatusUnauthorized,
+		title:  "Sign in first",
+		detail: "This needs the name and password of a user who may do it.",
+		next:   "Send the name and password of a user of this server."}
+	Credentials = &Kind{name: "credentials", status: http.StatusUnauthorized,
+		title:  "The name or the password is wrong",
+		detail: "There is no such user, or the password is another one.",
+		next:   "Send the name and password of a user of this server."}
+	Denied = &Kind{name: "denied", status: http.StatusForbidden,
+		title:  "You may not do this",
+		detail: "The rules of this server do not allow it, whether or not something is here.",
+		next:   "Ask whoever runs the server."}
+	Tries = &Kind{name: "tries", status: http.StatusTooManyRequests,
+		title:  "Too many failed logins",
+		detail: "This address, or this name, has had the wrong password too often; it was not looked at this time.",
+		next:   "Wait for as long as Retry-After says, then try again.", retryAfter: retrySoon}
+	Unencrypted = &Kind{name: "unencrypted", status: http.StatusForbidden,
+		title:  "Passwords are not taken on this connection",
+		detail: "The connection is not encrypted, so that anybody on the way could read a password.",
+		next:   "Use https, or have whoever runs the server set plain-passwords, if the network can be trusted."}
 	CrossOrigin = &Kind{name: "cross-origin", status: http.StatusForbidden,
 		title: "Refused for pages from elsewhere",
 		next:  "Send the request from a page of this server, or from a program that is not a browser."}
