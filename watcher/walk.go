@@ -423,6 +423,9 @@ func (p *pass) watchOne(f *folder, rel string, dir *os.File) bool {
 
 // list returns the names of the folders in dir, sorted.
 func list(dir *os.File) ([]string, error) {
+	if isLeaf(dir) {
+		return nil, nil
+	}
 	var names []string
 	for {
 		entries, err := dir.ReadDir(listChunkNames)
