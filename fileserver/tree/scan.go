@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	scannersMax    = 2                      // folders looked at at once by one scan
+	scannersMax    = 4                      // folders looked at at once by one scan; more than cores, since system calls wait
 	descriptorWait = 100 * time.Millisecond // until a descriptor is asked for again
 	scanTriesMax   = 3                      // times a name that moves while it is looked at is looked at again
 	scanDepthMax   = walkDepthMax
