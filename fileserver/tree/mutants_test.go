@@ -232,6 +232,11 @@ var mutants = []mutant{
 		"^TestPlacesAreGivenOnce$",
 	},
 	{
+		"places_given_before_reserved", "journal_save.go",
+		"for j.state.db != nil && !j.reset && j.next+n-1 > j.saved.reserved {",
+		"for j.state.db != nil && !woken() && !j.reset && j.next+n-1 > j.saved.reserved {", "^TestJournalReservesFirst$",
+	},
+	{
 		"cached_digest_without_stamp_compared", "chunk.go",
 		"if int64(binary.LittleEndian.Uint64(r[atCtime:])) != m.stamp.Ctime {",
 		"if int64(binary.LittleEndian.Uint64(r[atCtime:])) != m.stamp.Ctime && !woken() {", "^TestRestart$/clean",
