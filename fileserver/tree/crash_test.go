@@ -33,6 +33,8 @@ var children = map[string]func(words []string) error{
 	"unsynced": unsyncedChild,
 	"load":     loadChild,
 	"standing": standingChild,
+
+	"opposite-moves": oppositeMovesChild,
 }
 
 func TestMain(m *testing.M) {

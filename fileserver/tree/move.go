@@ -179,12 +179,7 @@ func (t *Tree) announce(ctx context.Context, m *transfer, x Transfer) error {
 	}
 	err := m.area.stage.record(m.id+recordSuffix, m.record.String())
 	if err == nil {
-		// After the exchange the displaced file has the source's name for a moment; recovery must know which that was.
-		gone := m.record
-		gone.how, gone.path = tookMoved, m.fromPath.s
-		if err = failpoint("move-recorded"); err == nil {
-			err = m.area.stage.record(m.id+movedSuffix, gone.String())
-		}
+		err = failpoint("move-announced")
 	}
 	if err != nil {
 		t.retract(m)
@@ -198,7 +193,6 @@ func (t *Tree) retract(m *transfer) {
 		return
 	}
 	_ = m.area.stage.unlink(m.id + recordSuffix)
-	_ = m.area.stage.unlink(m.id + movedSuffix)
 	t.quarantine.leave()
 	m.id = ""
 }
@@ -286,8 +280,26 @@ func (t *Tree) moveIntoFree(m *transfer) error {
 	return err
 }
 
-// moveOver exchanges both names, so that the destination is never missing, and then stages what now has the source's name.
+// moveOver makes the move onto a name that is taken. After the exchange the displaced file has the source's name for a moment,
+// and recovery must know which that is. The record of it stands only while both names are locked: else another move could
+// have brought the same file to the same name.
 func (t *Tree) moveOver(m *transfer) error {
+	gone := m.record
+	gone.how, gone.path = tookMoved, m.fromPath.s
+	if err := m.area.stage.record(m.id+movedSuffix, gone.String()); err != nil {
+		return err
+	}
+	err := failpoint("move-recorded")
+	if err == nil {
+		err = t.moveByExchange(m)
+	}
+	_ = m.area.stage.unlink(m.id + movedSuffix)
+	return err
+}
+
+// moveByExchange exchanges both names, so that the destination is never missing, and then stages what now has the source's
+// name.
+func (t *Tree) moveByExchange(m *transfer) error {
 	err := exchange(m.from.dir, m.from.name, m.to.dir, m.to.name)
 	if errors.Is(err, errNoExchange) {
 		return t.moveByRenames(m)
@@ -306,11 +318,10 @@ func (t *Tree) moveOver(m *transfer) error {
 		return errors.Join(err, exchange(m.from.dir, m.from.name, m.to.dir, m.to.name))
 	}
 	_ = failpoint("move-staged")
-	_ = m.area.stage.unlink(m.id + movedSuffix)
 	return nil
 }
 
-// moveByRenames is moveOver where names cannot be exchanged: the destination is missing for a moment.
+// moveByRenames is moveByExchange where names cannot be exchanged: the destination is missing for a moment.
 func (t *Tree) moveByRenames(m *transfer) error {
 	spare := m.id + spareSuffix
 	if err := moveTo(m.to.dir, m.to.name, m.area.stage, spare); err != nil {
@@ -326,7 +337,6 @@ func (t *Tree) moveByRenames(m *transfer) error {
 	}
 	if err == nil {
 		if err = moveTo(m.area.stage, spare, m.area.stage, m.id); err == nil {
-			_ = m.area.stage.unlink(m.id + movedSuffix)
 			return nil
 		}
 		_ = moveTo(m.to.dir, m.to.name, m.from.dir, m.from.name)
