@@ -231,6 +231,13 @@ func (w *Watcher) checkMounts() {
 	}
 }
 
+// holdsFile reports whether something else than a folder is mounted in the folder at rel.
+func (w *Watcher) holdsFile(rel string) bool {
+	w.mountsMu.Lock()
+	defer w.mountsMu.Unlock()
+	return w.mounts.holdsFile(rel)
+}
+
 // rootError returns why the root's path does not lead to the folder that New saw, nil if it does.
 func (w *Watcher) rootError() error {
 	if w.remounted.Load() {

@@ -21,7 +21,7 @@ type state uint8
 const (
 	untried    state = iota
 	watched          // every change in it
-	partly           // it is watched, but others change the filesystem too
+	partly           // it is watched, but others change the filesystem too, or a file that is mounted in it
 	refused          // nothing: the system did not allow another watch
 	unreadable       // nothing, or not what folders are in it
 	mirrored         // nothing: it is mounted twice, and watched under its other path

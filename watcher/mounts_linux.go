@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -26,6 +27,7 @@ type mountTable struct {
 type mountPicture struct {
 	root  mountID            // 0: not known
 	below map[string]mountID // by path
+	files map[string]bool    // folders in which something else than a folder is mounted, by path
 	sure  bool               // the ids are never used again
 }
 
@@ -89,12 +91,16 @@ func (m *mountTable) look() (mountPicture, error) {
 	if err != nil {
 		return mountPicture{}, err
 	}
-	p := mountPicture{below: map[string]mountID{}}
-	p.root, p.sure = uniqueMountID(m.root)
+	p := mountPicture{below: map[string]mountID{}, files: map[string]bool{}}
+	p.root, _, p.sure = mountAt(m.root)
 	prefix := strings.TrimSuffix(m.root, "/") + "/"
 	for line := range bytes.Lines(table) {
 		if point := mountPoint(line); len(point) > len(prefix) && strings.HasPrefix(point, prefix) {
-			p.below[point], _ = uniqueMountID(point)
+			id, folder, _ := mountAt(point)
+			p.below[point] = id
+			if !folder {
+				p.files[path.Dir(point)] = true
+			}
 		}
 	}
 	return p, nil
@@ -121,16 +127,21 @@ func mountPoint(line []byte) string {
 	return b.String()
 }
 
-// uniqueMountID returns the id of the mount that path is on, which no mount had before. It waits for no server and mounts
-// nothing.
-func uniqueMountID(path string) (id mountID, ok bool) {
+// holdsFile reports whether something else than a folder is mounted in the folder at rel. Who changes it under another name
+// raises no event in that folder.
+func (m *mountTable) holdsFile(rel string) bool { return m.known.files[path.Join(m.root, rel)] }
+
+// mountAt returns the id of the mount that path is on, which no mount had before, and whether a folder is there, as is taken
+// of what cannot be looked at. It waits for no server and mounts nothing.
+func mountAt(path string) (id mountID, folder, ok bool) {
 	var st unix.Statx_t
 	flags := unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT | unix.AT_STATX_DONT_SYNC
-	if err := unix.Statx(unix.AT_FDCWD, path, flags, unix.STATX_MNT_ID_UNIQUE, &st); err != nil {
-		return 0, false
+	if err := unix.Statx(unix.AT_FDCWD, path, flags, unix.STATX_MNT_ID_UNIQUE|unix.STATX_TYPE, &st); err != nil {
+		return 0, true, false
 	}
+	folder = st.Mode&unix.S_IFMT == unix.S_IFDIR
 	if st.Mask&unix.STATX_MNT_ID_UNIQUE == 0 {
-		return 0, false
+		return 0, folder, false
 	}
-	return mountID(st.Mnt_id), true
+	return mountID(st.Mnt_id), folder, true
 }

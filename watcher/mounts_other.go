@@ -8,4 +8,5 @@ type mountTable struct{}
 func openMounts(string) (*mountTable, error) { return &mountTable{}, nil }
 
 func (m *mountTable) changed() (mountChange, error) { return mountChange{}, nil }
+func (m *mountTable) holdsFile(string) bool         { return false }
 func (m *mountTable) close()                        {}

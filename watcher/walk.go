@@ -399,7 +399,7 @@ func (p *pass) watchOne(f *folder, rel string, dir *os.File) bool {
 	}
 	err := p.add(p.path(rel))
 	switch {
-	case err == nil && f.shared:
+	case err == nil && (f.shared || p.holdsFile(rel)):
 		p.count(f, rel, partly)
 	case err == nil:
 		p.count(f, rel, watched)

@@ -165,6 +165,12 @@ func (g *glancer) hash(d dir, at ground, name string) (glance, error) {
 	if err != nil {
 		return glance{}, err
 	}
+	if m.stamp.Dev != at.dev { // a file that is mounted has another filesystem than its folder
+		at.mappings = h.stampsMappings()
+		if state == leaseGranted && !h.reliable() {
+			state = leaseNone
+		}
+	}
 	out := glance{item: itemOf(m, name, at.dev), linked: m.linked}
 	if m.stamp.Size > inlineBytesMax {
 		out.later = laterLarge

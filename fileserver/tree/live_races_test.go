@@ -199,6 +199,36 @@ func TestFolderMountedTwice(t *testing.T) {
 	}
 }
 
+// What is written to a file that is mounted, under the name it has elsewhere, raises no event in the folder that shows it.
+func TestFileMounted(t *testing.T) {
+	if !inSandbox(t) {
+		return
+	}
+	root, source := t.TempDir(), filepath.Join(memoryDir(t), "source")
+	world{"d": "/", "d/a": "below", "d/b": "beside", "d/e": "/", "d/e/c": "deeper"}.make(t, root)
+	at := filepath.Join(root, "d", "a")
+	err := os.WriteFile(source, []byte("mounted"), 0o644)
+	if err := errors.Join(err, unix.Mount(source, at, "", unix.MS_BIND, "")); err != nil {
+		t.Fatal(err)
+	}
+	tr := openAt(t, root, tree.Options{})
+	agrees(t, tr, root, "d")
+	for i := range 3 {
+		if err := os.WriteFile(source, fmt.Append(nil, i), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		agrees(t, tr, root, "d")
+		agrees(t, tr, root, "")
+	}
+	if got := tr.Stats(); got.UnseenFolders != 1 {
+		t.Errorf("%d folders are looked at by each request, want the one with the file in it", got.UnseenFolders)
+	}
+	if err := unix.Unmount(at, unix.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	agrees(t, tr, root, "d")
+}
+
 // A large file in a folder that is new is hashed, however long the look goes on that has found it.
 func TestLargeFileInNewFolder(t *testing.T) {
 	tr, root := open(t, tree.Options{Write: true})
