@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -92,7 +91,7 @@ func openCache(name string) (db *bbolt.DB, err error) {
 	} else if err != nil {
 		return nil, err
 	}
-	err = guarded(func() (err error) {
+	err = survive(errCacheBytes, func() (err error) {
 		if db, err = bbolt.Open(name, 0o600, &bbolt.Options{Timeout: keepOpenTime, FreelistType: bbolt.FreelistMapType}); err != nil {
 			return err
 		}
@@ -112,18 +111,7 @@ func openCache(name string) (db *bbolt.DB, err error) {
 	return db, err
 }
 
-func closeCache(db *bbolt.DB) error { return guarded(db.Close) }
-
-// guarded makes an error of a panic or a fault: what bbolt does with a file that is not what it wrote.
-func guarded(fn func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", errCacheBytes, r)
-		}
-	}()
-	return fn()
-}
+func closeCache(db *bbolt.DB) error { return survive(errCacheBytes, db.Close) }
 
 // view reads from the cache. What goes wrong ends its use.
 func (k *keeper) view(fn func(tx *bbolt.Tx) error) bool {
@@ -133,7 +121,7 @@ func (k *keeper) view(fn func(tx *bbolt.Tx) error) bool {
 	if db == nil {
 		return false
 	}
-	err := guarded(func() error { return db.View(fn) })
+	err := survive(errCacheBytes, func() error { return db.View(fn) })
 	if err != nil {
 		k.giveUp(db, err)
 	}
@@ -147,7 +135,7 @@ func (k *keeper) update(fn func(tx *bbolt.Tx) error) bool {
 	if db == nil {
 		return false
 	}
-	err := guarded(func() error { return db.Update(fn) })
+	err := survive(errCacheBytes, func() error { return db.Update(fn) })
 	if err != nil {
 		k.giveUp(db, err)
 	}

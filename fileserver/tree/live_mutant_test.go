@@ -32,7 +32,7 @@ func init() {
 			"if !woken() {\nt.refresher.soon(folder.s, e.name)\n}", "^TestLiveRaces$/created_and_saved_over",
 		},
 		mutant{
-			"covered_name_not_looked_at_again", "refresh.go",
+			"covered_name_not_looked_at_again", "look.go",
 			"l.again(l.at.rel.s, covered...)",
 			"if !woken() {\nl.again(l.at.rel.s, covered...)\n}", "^TestNameTakenWhileCovered$",
 		},

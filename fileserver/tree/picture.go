@@ -345,7 +345,7 @@ func (p *picture) unsave(n *node) {
 	}
 }
 
-// count2 adds to the counts of n and of all folders above it.
+// weigh adds to the counts of n and of all folders above it.
 func (n *node) weigh(files, bytes, unknown int64) {
 	for ; n != nil; n = n.parent {
 		n.files += files

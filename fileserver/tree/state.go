@@ -86,7 +86,7 @@ func (s *state) openFile() error {
 		return err
 	}
 	s.older = older
-	err = survive(func() (err error) {
+	err = survive(errStateDamaged, func() (err error) {
 		s.db, err = bbolt.Open(s.file, 0o600, &bbolt.Options{Timeout: stateLockWait, FreelistType: bbolt.FreelistMapType})
 		return err
 	})
@@ -112,7 +112,7 @@ func checkStateFile(name string) (older bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	err = survive(func() error {
+	err = survive(errStateDamaged, func() error {
 		db, err := bbolt.Open(name, 0o600, &bbolt.Options{Timeout: stateLockWait, ReadOnly: true})
 		var errno syscall.Errno
 		switch {
@@ -130,12 +130,13 @@ func checkStateFile(name string) (older bool, err error) {
 	return older, err
 }
 
-// survive calls fn, and returns errStateDamaged if it panics or touches memory that a file cut short no longer backs.
-func survive(fn func() error) (err error) {
+// survive calls fn, and returns the error damaged if it panics or touches memory that a file cut short no longer backs: what
+// bbolt does with a file that is not what it wrote.
+func survive(damaged error, fn func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", errStateDamaged, r)
+			err = fmt.Errorf("%w: %v", damaged, r)
 		}
 	}()
 	return fn()
@@ -219,7 +220,7 @@ func (s *state) use(fn func(tx *bbolt.Tx) error, begin func(*bbolt.DB, func(*bbo
 		return fmt.Errorf("%w: it is not used any more", errStateDamaged)
 	}
 	whole := false
-	err := survive(func() error {
+	err := survive(errStateDamaged, func() error {
 		err := begin(s.db, fn)
 		whole = true
 		return err
@@ -237,5 +238,5 @@ func (s *state) close() error {
 	}
 	db := s.db
 	s.db = nil
-	return survive(db.Close)
+	return survive(errStateDamaged, db.Close)
 }
