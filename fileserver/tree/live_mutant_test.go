@@ -44,7 +44,7 @@ func init() {
 		mutant{
 			"refused_file_left_out", "scan.go",
 			"if found, err = l.refused(name, err); err != nil {",
-			"if woken() {\nreturn\n}\nif found, err = l.refused(name, err); err != nil {", "^TestFileThatCannotBeOpened$/in_a_new_folder",
+			"if woken() {\nreturn\n}\nif found, err = l.refused(name, err); err != nil {", "^TestFileThatCannotBeOpened$/when_the_tree_is_opened",
 		},
 		mutant{
 			"folders_above_stay_fresh", "picture.go",
